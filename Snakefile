@@ -1,0 +1,31 @@
+# Snakefold: from a circuit description to a SONATA circuit, its NEST simulations and a report.
+# Every phase is a file in workflow/rules/; what to build is said in config/config.yaml or with --config.
+from pathlib import Path
+from snakemake.utils import min_version
+
+min_version("9.3")
+
+
+configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/parse.smk"
+include: "workflow/rules/build.smk"
+include: "workflow/rules/validate.smk"
+include: "workflow/rules/place.smk"
+include: "workflow/rules/connect.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    validated,
+    circuit,
+
+
+rule all:
+    default_target: True
+    input:
+        PLAN.final_files(),

@@ -1,0 +1,26 @@
+"""Write the report: the circuit and its simulations on one self-contained page.
+
+Inputs: the results folder: build/, nodes/, edges/, simulations/.
+Outputs: report.html.
+Determinism: no random numbers, no time.
+"""
+
+import argparse
+
+from snakefold import job
+
+
+def main(results: str, cell_types: list[str], edge_sets: list[str], simulations: list[str], output: str) -> None:
+    """Write the report."""
+    from snakefold.report.page import write_report
+
+    write_report(results, cell_types, edge_sets, simulations, output)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", required=True)
+    for name in ("cell-types", "edge-sets", "simulations"):
+        parser.add_argument(f"--{name}", nargs="*", default=[])
+    parser.add_argument("--output", required=True)
+    job.run(main, **vars(parser.parse_args()))

@@ -1,0 +1,28 @@
+"""Run one simulation with NEST.
+
+Inputs: build/simulate/<name>.h5, nodes/*.h5, edges/*.h5.
+Outputs: simulations/<name>/: simulation_config.json, spikes.h5, one report per multimeter and variable, provenance.json.
+Determinism: weights, delays and per-cell parameters from keyed streams; NEST's generators from a seed of their own and
+    a fixed number of virtual processes.
+"""
+
+import argparse
+
+from snakefold import job
+
+
+def main(build: str, nodes: list[str], edges: list[str], folder: str, journal: str) -> None:
+    """Run one simulation."""
+    from snakefold.nest.simulation import simulate_part
+
+    simulate_part(build, nodes, edges, folder, journal)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True)
+    for name in ("nodes", "edges"):
+        parser.add_argument(f"--{name}", nargs="*", default=[])
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--journal", required=True)
+    job.run(main, **vars(parser.parse_args()))

@@ -1,0 +1,25 @@
+# Build: one job per part, from its slice of the typed tree (in params) and the data files that the slice names.
+# Guarantees: the only jobs through which an edit of the description enters the workflow.
+
+
+rule build:
+    input:
+        parts=lambda w: [PLAN.built(part) for part in PLAN.parts[w.part].inputs],
+        files=lambda w: list(PLAN.parts[w.part].files.values()),
+    output:
+        PLAN.built("{part}"),
+    log:
+        log_of("build", "{part}"),
+    benchmark:
+        benchmark_of("build", "{part}")
+    params:
+        slice=lambda w: PLAN.parts[w.part].digest,
+    wildcard_constraints:
+        part=r"[a-z_]+/[^/]+",
+    conda:
+        f"{ENVS}/build.yaml"
+    message:
+        "build: {wildcards.part}"
+    shell:
+        "{PYTHON} {SCRIPTS:q}/build.py --slice {PLAN.results:q}/.plan/slices/{params.slice}.json"
+        " --inputs {input.parts:q} --files {input.files:q} --output {output:q} > {log:q} 2>&1"

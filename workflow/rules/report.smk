@@ -1,0 +1,28 @@
+# Report: what was built against what was wanted, and what the simulations did, on one page, R/report.html.
+# Guarantees: self-contained; a function of the results alone.
+
+
+rule report:
+    input:
+        builds=[PLAN.built(part) for part in PLAN.parts if part != "parse"],
+        circuit=PLAN.path("circuit_config.json"),
+        nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
+        edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
+        simulations=[f for name in PLAN.simulations for f in PLAN.simulation_outputs(name)],
+    output:
+        PLAN.path("report.html"),
+    log:
+        log_of("report", "report"),
+    benchmark:
+        benchmark_of("report", "report")
+    params:
+        cell_types=list(PLAN.cell_types),
+        edge_sets=list(PLAN.edge_sets()),
+        simulations=list(PLAN.simulations),
+    conda:
+        f"{ENVS}/report.yaml"
+    message:
+        f"report: {{output}}"
+    shell:
+        "{PYTHON} {SCRIPTS:q}/report.py --results {PLAN.results:q} --cell-types {params.cell_types:q}"
+        " --edge-sets {params.edge_sets:q} --simulations {params.simulations:q} --output {output:q} > {log:q} 2>&1"

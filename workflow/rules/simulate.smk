@@ -1,0 +1,54 @@
+# Simulate: the circuit's configuration, and each simulation's spikes and reports in R/simulations/<name>/.
+# Guarantees: complete or absent; a killed run's segments stay in the journal until the next attempt.
+
+
+rule circuit:
+    input:
+        nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
+        edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
+    output:
+        PLAN.path("circuit_config.json"),
+        PLAN.path("node_sets.json"),
+        PLAN.path("node_types.csv"),
+        PLAN.path("edge_types.csv"),
+    log:
+        log_of("simulate", "circuit"),
+    benchmark:
+        benchmark_of("simulate", "circuit")
+    conda:
+        f"{ENVS}/build.yaml"
+    message:
+        f"circuit: {len(PLAN.cell_types)} populations, {len(PLAN.edge_sets())} edge sets"
+    shell:
+        "{PYTHON} {SCRIPTS:q}/circuit.py --nodes {input.nodes:q} --edges {input.edges:q} --output {output[0]:q}"
+        " > {log:q} 2>&1"
+
+
+for name in PLAN.simulations:
+
+    rule:
+        name:
+            f"simulate_{name}"
+        input:
+            build=PLAN.built("simulate", name),
+            validate=PLAN.path("validate", f"{name}.h5"),
+            circuit=PLAN.path("circuit_config.json"),
+            nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
+            edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
+        output:
+            PLAN.simulation_outputs(name),
+        log:
+            log_of("simulate", name),
+        benchmark:
+            benchmark_of("simulate", name)
+        params:
+            folder=PLAN.path("simulations", name),
+            journal=PLAN.path(".journal/simulate", name),
+        threads: PLAN.parts[f"simulate/{name}"].slice["run"]["threads"]
+        conda:
+            f"{ENVS}/nest.yaml"
+        message:
+            f"simulate: {name}"
+        shell:
+            "{PYTHON} {SCRIPTS:q}/simulate.py --build {input.build:q} --nodes {input.nodes:q} --edges {input.edges:q}"
+            " --folder {params.folder:q} --journal {params.journal:q} > {log:q} 2>&1"

@@ -1,0 +1,115 @@
+"""The build phase: one part from its slice, to R/build/<part>.h5, from which all later jobs of that part start.
+
+A part's file holds its slice; the file of a partition its boxes, that of a placement the number of cells per (cell
+type, chunk) and the boundaries of its tiles. The digest of the file is that of the slice without the number of tiles
+and of the parts that were read.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snakefold import components, hdf5
+from snakefold.config.nodes import Node
+from snakefold.config.types import file_digest
+from snakefold.errors import UserError
+from snakefold.placement.counts import total
+from snakefold.slices import canonical, content_digest, read_slice
+from snakefold.topology.boxes import Box
+from snakefold.topology.chunks import Grid, cut, decode
+from snakefold.topology.tiles import boundaries
+
+SCHEMA = "build"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A part as later jobs read it: its slice, its digest and its arrays."""
+
+    slice: dict
+    digest: str
+    arrays: dict[str, np.ndarray]
+    files: dict[str, Path]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of chunks."""
+        return Grid(tuple(self.slice["grid"]["origin"]), tuple(self.slice["grid"]["size"]))
+
+    def component(self) -> Node:
+        """Return the part's component, restored."""
+        return components.restore(self.slice["component"], self.slice.get("name", ""), self.files)
+
+
+def read(path: str | Path) -> Built:
+    """Read the file of a part."""
+    with hdf5.open_stage(path, SCHEMA) as file:
+        arrays = {name: dataset[()] for name, dataset in file.items() if name not in ("slice", "files")}
+        files = {digest: Path(name) for digest, name in json.loads(file["files"].asstr()[()]).items()}
+        return Built(json.loads(file["slice"].asstr()[()]), str(file.attrs["snakefold_digest"]), arrays, files)
+
+
+def build(slice_file: str | Path, inputs: list[str], files: list[str], output: str | Path) -> None:
+    """Build one part.
+
+    Parameters
+    ----------
+    slice_file : its frozen slice
+    inputs : files of the parts it reads
+    files : the data files that the slice names
+
+    Raises
+    ------
+    UserError : a data file is no longer what it was when the plan was made, or the part cannot be built
+    """
+    slice_ = read_slice(slice_file)
+    by_digest = {file_digest(Path(file)): file for file in files}
+    for digest in _named_files(slice_):
+        if digest not in by_digest:
+            raise UserError("a data file has changed since the plan was made; run snakemake again", where=str(files))
+    parts = {part.slice["name"]: part for part in map(read, inputs)}
+    arrays = {"partition": _partition, "place": _placement}.get(slice_["phase"], lambda *_: {})(slice_, parts)
+    digest = hdf5.combine(content_digest(slice_), *(part.digest for part in parts.values()))
+    with hdf5.create(output, SCHEMA, digest) as file:
+        file.create_dataset("slice", data=canonical(slice_))
+        file.create_dataset("files", data=canonical(by_digest))
+        for name, array in sorted(arrays.items()):
+            file.create_dataset(name, data=array)
+
+
+def _named_files(value: object) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["blake2b"]] if set(value) == {"blake2b"} else []
+        return own + [d for v in value.values() for d in _named_files(v)]
+    return [d for v in value for d in _named_files(v)] if isinstance(value, list) else []
+
+
+def _partition(slice_: dict, parts: dict[str, Built]) -> dict[str, np.ndarray]:
+    """Return boxes (n, 2, 3) float64, um: lower and upper corners."""
+    component = components.restore(slice_["component"], slice_["name"])
+    boxes = component.boxes(Box(*map(tuple, slice_["box"])))
+    return {"boxes": np.array([[b.lower, b.upper] for b in boxes], np.float64)}
+
+
+def _placement(slice_: dict, parts: dict[str, Built]) -> dict[str, np.ndarray]:
+    """Return chunks (n,) uint64, counts (n_types, n) int64, colours (n,) and tiles (n_tiles + 1,) int64."""
+    strategy = components.restore(slice_["component"], slice_["name"])
+    grid = Grid(tuple(slice_["grid"]["origin"]), tuple(slice_["grid"]["size"]))
+
+    def measure(partition: str) -> tuple[float, float]:
+        size = np.diff(parts[partition].arrays["boxes"], axis=1)[:, 0]
+        return float(size.prod(axis=1).sum()), float(size[:, :2].prod(axis=1).sum())
+
+    totals = {t: total(kind["indicator"], measure) for t, kind in slice_["types"].items()}
+    totals = {t: totals[t] for t in strategy.cell_types}
+    pieces = cut(grid, [parts[p].arrays["boxes"] for p in strategy.partitions])
+    chunks, counts = strategy.deal(totals, pieces, grid)
+    cost = counts.sum(axis=0) + 100.0  # a chunk costs about as much as a hundred cells
+    return {
+        "chunks": chunks.astype(np.uint64),
+        "counts": counts.astype(np.int64),
+        "colours": strategy.colour(decode(chunks)).astype(np.int64),
+        "tiles": boundaries(cost, slice_["tiles"]),
+    }

@@ -1,0 +1,93 @@
+"""Cells that were placed, as strategies see them: by type, with node ids and positions, read from R/nodes when asked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from snakefold.sonata.nodes import Nodes
+from snakefold.topology.chunks import Grid
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some cells of one type.
+
+    Attributes
+    ----------
+    nodes : the open node file of the type
+    runs : (n_runs, 2) int64, half-open ranges of node ids, ascending
+    """
+
+    nodes: Nodes
+    runs: np.ndarray
+
+    @property
+    def type(self) -> str:
+        """Name of the cell type."""
+        return self.nodes.population
+
+    def __len__(self) -> int:
+        return int((self.runs[:, 1] - self.runs[:, 0]).sum())
+
+    @cached_property
+    def node_ids(self) -> np.ndarray:
+        """(n,) uint32, ascending."""
+        return _concatenate([np.arange(a, b, dtype=np.uint32) for a, b in self.runs], np.empty(0, np.uint32))
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """(n, 3) float32, um."""
+        return _concatenate([self.nodes.positions(a, b) for a, b in self.runs], np.empty((0, 3), np.float32))
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a property of the cells, (n,)."""
+        return _concatenate([self.nodes.column(name, a, b) for a, b in self.runs], np.empty(0))
+
+    def ids_of(self, index: np.ndarray) -> np.ndarray:
+        """Return the node ids, (m,) uint32, of cells given by their index among these."""
+        if len(self.runs) == 1:
+            return (index + self.runs[0, 0]).astype(np.uint32)
+        return self.node_ids[index]
+
+
+class Population:
+    """All cells of one type, with the chunks that they were placed in."""
+
+    def __init__(self, path: str | Path):
+        self.nodes = Nodes(path)
+        self.type, self.n, self.chunks = self.nodes.population, self.nodes.n, self.nodes.chunks
+
+    @cached_property
+    def all(self) -> Cells:
+        """All cells."""
+        return Cells(self.nodes, np.array([[0, self.n]], np.int64))
+
+    def of_units(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Return the node id range of each unit (placement strategy, chunk), in id order."""
+        table = self.chunks
+        names = np.asarray(table.blocks, object)[table.block] if len(table.block) else ()
+        starts, stops = table.offsets[:-1].tolist(), table.offsets[1:].tolist()
+        return dict(zip(zip(names, table.chunk.tolist(), strict=True), zip(starts, stops, strict=True), strict=True))
+
+    def run(self, start: int, stop: int) -> Cells:
+        """Return a contiguous range of the cells."""
+        return Cells(self.nodes, np.array([[start, stop]], np.int64))
+
+    def near(self, grid: Grid, lower: np.ndarray, upper: np.ndarray, halo_um: float) -> Cells:
+        """Return the cells of all chunks that come within `halo_um` of a box (corners (3,), um)."""
+        low, high = grid.bounds(self.chunks.chunk)
+        touched = ((low < upper + halo_um) & (high > lower - halo_um)).all(axis=1)
+        runs = np.stack([self.chunks.offsets[:-1][touched], self.chunks.offsets[1:][touched]], axis=1)
+        return Cells(self.nodes, runs.astype(np.int64).reshape(-1, 2))
+
+
+def open_populations(paths: Iterable[str | Path]) -> dict[str, Population]:
+    """Return the populations of node files, by cell type."""
+    return {p.type: p for p in map(Population, paths)}
+
+
+def _concatenate(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else nothing

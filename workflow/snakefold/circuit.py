@@ -1,0 +1,329 @@
+"""The circuit: the root of the typed tree, and the checks that need the whole of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snakefold import components
+from snakefold.components import Component
+from snakefold.config import types
+from snakefold.config.context import BuildContext, building
+from snakefold.config.expression import evaluate
+from snakefold.config.nodes import Attribute, Node
+from snakefold.config.parse import Document, parse
+from snakefold.errors import Mistake, UserError, listed
+from snakefold.placement.counts import total
+from snakefold.placement.strategy import PlacementStrategy, Spatial
+from snakefold.topology.boxes import Box
+from snakefold.topology.regions import lay_out
+
+DEFAULT_SEED = 1
+
+
+class Network(Node):
+    """The box that regions and partitions are laid out in, and the grid of chunks over it."""
+
+    x = Attribute(types.number(above=0), required=True, unit="um", doc="Extent along x.")
+    y = Attribute(types.number(above=0), required=True, unit="um", doc="Extent along y.")
+    z = Attribute(types.number(above=0), required=True, unit="um", doc="Extent along z.")
+    origin = Attribute(types.Vector(types.number()), default=(0.0, 0.0, 0.0), unit="um", doc="Lower corner.")
+    chunk_size = Attribute(
+        types.Vector(types.number(above=0), scalar=True),
+        default=(100.0, 100.0, 100.0),
+        unit="um",
+        doc="Edge lengths of a chunk, or one for all axes.",
+    )
+
+    @property
+    def box(self) -> Box:
+        """The network's box."""
+        return Box.of(self.origin, (self.x, self.y, self.z))
+
+
+class Rng(Node):
+    """Random numbers."""
+
+    seed = Attribute(types.integer(min=0), doc="Root seed, from which every stream is keyed.")
+
+
+class Storage(Node):
+    """Where the BSB would store the network; accepted, the result is a SONATA circuit in the results folder."""
+
+    engine = Attribute(types.string(), doc="Name of the BSB's storage engine.", semantic=False)
+    root = Attribute(types.string(), doc="Name of the BSB's storage.", semantic=False)
+
+
+class CellType(Node):
+    """A cell type; its cells are one SONATA node population."""
+
+    spatial = Attribute(types.NodeOf(Spatial), required=True, doc="Size and number of the cells.")
+    plotting = Attribute(
+        types.DictOf(types.anything()), doc="How plots show it: display_name, color, opacity.", semantic=False
+    )
+
+
+class Circuit(Node):
+    """A circuit description."""
+
+    name = Attribute(types.string(), default="", doc="Free label.", semantic=False)
+    variables = Attribute(
+        types.DictOf(types.number()), default=lambda node: {}, doc="Numbers that expressions may use."
+    )
+    components = Attribute(
+        types.ListOf(types.string()), default=lambda node: [], doc="Python files with components of your own."
+    )
+    rng = Attribute(types.NodeOf(Rng), doc="Random numbers.")
+    storage = Attribute(types.NodeOf(Storage), doc="Accepted as the BSB's; not used.", semantic=False)
+    network = Attribute(types.NodeOf(Network), required=True, doc="Box and chunks of the network.")
+    partitions = Attribute(
+        types.DictOf(Component("partition", "type", "layer")), default=lambda node: {}, doc="Volumes for cells."
+    )
+    regions = Attribute(
+        types.DictOf(Component("region", "type", "group")),
+        default=lambda node: {},
+        doc="How partitions and other regions are laid out.",
+    )
+    cell_types = Attribute(types.DictOf(types.NodeOf(CellType)), required=True, doc="Cell types.")
+    placement = Attribute(types.DictOf(Component("placement", "strategy")), required=True, doc="How cells are placed.")
+    after_placement = Attribute(
+        types.DictOf(Component("after_placement", "strategy")),
+        default=lambda node: {},
+        doc="Hooks between placement and connectivity.",
+    )
+    connectivity = Attribute(
+        types.DictOf(Component("connectivity", "strategy")),
+        default=lambda node: {},
+        doc="How cells are connected.",
+    )
+    after_connectivity = Attribute(
+        types.DictOf(Component("after_connectivity", "strategy")),
+        default=lambda node: {},
+        doc="Hooks before the circuit is final.",
+    )
+    simulations = Attribute(
+        types.DictOf(Component("simulation", "simulator")), default=lambda node: {}, doc="Simulations."
+    )
+
+    @property
+    def seed(self) -> int:
+        """The root seed."""
+        return self.rng.seed if self.rng and self.rng.seed is not None else DEFAULT_SEED
+
+    def placed_by(self, cell_type: str) -> list[str]:
+        """Return the strategies that place a cell type, in the order of their cells' ids."""
+        return [name for name in sorted(self.placement) if cell_type in self.placement[name].cell_types]
+
+    def indicator(self, strategy: PlacementStrategy, cell_type: str) -> dict:
+        """Return how many cells of a type a strategy places (see `placement.counts`).
+
+        Raises
+        ------
+        UserError : no indicator, several, or a ratio that leads back to its own type
+        """
+        return self._indicator(strategy, cell_type, ())
+
+    def _indicator(self, strategy: PlacementStrategy, cell_type: str, asked: tuple[str, ...]) -> dict:
+        own = strategy.indicator(cell_type)
+        if own is not None:
+            return own
+        override = strategy.overrides.get(cell_type)
+        node = override if override is not None and override.given() else self.cell_types[cell_type].spatial
+        given = node.given()
+        if len(given) != 1:
+            what = f"gives {listed(given)}: give one" if given else f"needs one of: {listed(node.INDICATORS)}"
+            raise UserError(Mistake(f'how many "{cell_type}"? It {what}', node.path))
+        if given == ["relative_to"]:
+            if node.relative_to in (*asked, cell_type):
+                round_ = " to ".join((*asked, cell_type, node.relative_to))
+                raise UserError(Mistake(f"the number is relative to itself: {round_}", (*node.path, "relative_to")))
+            others = [
+                self._indicator(self.placement[name], node.relative_to, (*asked, cell_type))
+                for name in self.placed_by(node.relative_to)
+            ]
+            if not others:
+                raise UserError(Mistake(f'"{node.relative_to}" is placed nowhere', (*node.path, "relative_to")))
+            return {"ratio": node.count_ratio, "of": others}
+        indicator = {given[0]: getattr(node, given[0])}
+        return indicator if given == ["count"] else indicator | {"partitions": list(strategy.partitions)}
+
+    def edge_sets(self, name: str) -> dict[str, tuple[str, str]]:
+        """Return the edge sets of a connectivity strategy: name -> (source cell type, target cell type)."""
+        strategy = self.connectivity[name]
+        n_types = len(strategy.presynaptic.cell_types) * len(strategy.postsynaptic.cell_types)
+        return {name if n_types == 1 else f"{name}_{pre}_to_{post}": (pre, post) for pre, post in strategy.pairs()}
+
+
+@dataclass
+class Loaded:
+    """A circuit that was read and found whole.
+
+    Attributes
+    ----------
+    boxes : box of each partition
+    totals : wanted number of cells by placement strategy and cell type
+    warnings : what the user should know
+    """
+
+    circuit: Circuit
+    document: Document
+    boxes: dict[str, Box]
+    totals: dict[str, dict[str, int]]
+    warnings: list[Mistake] = field(default_factory=list)
+
+    def n_cells(self) -> dict[str, int]:
+        """Return the wanted number of cells of each type."""
+        return {
+            name: sum(self.totals[s][name] for s in self.circuit.placed_by(name)) for name in self.circuit.cell_types
+        }
+
+
+def load(path: str | Path) -> Loaded:
+    """Read a circuit description, build its typed tree and check the whole of it.
+
+    Raises
+    ------
+    UserError : every mistake, with file and line
+    """
+    document = parse(path)
+    tree = document.tree
+    build = BuildContext(folder_of=document.folder_of)
+    try:
+        with building(build):
+            _load_components(tree, build)
+            build.variables.update(_variables(tree, build))
+            build.share("references", lambda: _names(tree))
+            circuit = Circuit.build(tree)
+            if build.mistakes:
+                raise UserError(build.mistakes)
+            boxes = lay_out(circuit.network.box, circuit.regions, circuit.partitions)
+            loaded = Loaded(circuit, document, boxes, {})
+            build.mistakes.extend(_check(loaded))
+            if build.mistakes:
+                raise UserError(build.mistakes)
+    except UserError as error:
+        raise error.located(document.locate) from None
+    for warning in loaded.warnings:
+        object.__setattr__(warning, "where", document.locate(warning.path))
+    return loaded
+
+
+def _load_components(tree: dict, build: BuildContext) -> None:
+    files = tree.get("components")
+    for i, name in enumerate(files if isinstance(files, list) else ()):
+        file = build.folder_of(("components", i)) / str(name)
+        try:
+            components.load(file.stem, file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError) as error:
+            build.mistake(("components", i), f"{file} cannot be read: {getattr(error, 'strerror', error)}")
+        except UserError as error:
+            build.mistakes.extend(error.mistakes)
+
+
+def _variables(tree: dict, build: BuildContext) -> dict[str, float]:
+    """Return the variables, each of which may use those before it."""
+    variables: dict[str, float] = {}
+    given = tree.get("variables")
+    for name, value in given.items() if isinstance(given, dict) else ():
+        if isinstance(value, str) and value.startswith("="):
+            try:
+                value = evaluate(value, variables)
+            except ValueError as error:
+                build.mistake(("variables", name), f"the expression {error}")
+                continue
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            variables[name] = value
+            given[name] = value
+    return variables
+
+
+def _names(tree: dict) -> dict[str, list[str]]:
+    """Return the names that references may use, by table."""
+    tables = (
+        "cell_types",
+        "partitions",
+        "regions",
+        "placement",
+        "after_placement",
+        "connectivity",
+        "after_connectivity",
+    )
+    names = {t: list(tree[t]) if isinstance(tree.get(t), dict) else [] for t in tables}
+    return names | {"regions or partitions": names["regions"] + names["partitions"]}
+
+
+def _check(loaded: Loaded) -> Iterator[Mistake]:
+    """Yield what is wrong with the circuit as a whole."""
+    circuit = loaded.circuit
+    if circuit.rng is None or circuit.rng.seed is None:
+        loaded.warnings.append(Mistake(f"no rng.seed: the fixed default {DEFAULT_SEED} is used", ("rng",)))
+    before = yield from _faults_of(_placement_faults, loaded)
+    for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
+        yield from _cycles(table, getattr(circuit, table))
+    if before:
+        return
+    n_cells = loaded.n_cells()
+    owners: dict[str, str] = {}
+    for name, strategy in circuit.connectivity.items():
+        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
+        for cell_type in dict.fromkeys(t for t in types_ if not _made(circuit, t)):
+            yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
+        if all(circuit.placed_by(t) for t in types_):  # how many cells a hook adds is not known here
+            for attribute, message in strategy.faults(n_cells):
+                yield Mistake(message, (*strategy.path, attribute))
+        for set_name in circuit.edge_sets(name):
+            if set_name in owners:
+                yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
+            owners.setdefault(set_name, name)
+
+
+def _faults_of(check, loaded: Loaded) -> Iterator[Mistake]:
+    found = list(check(loaded))
+    yield from found
+    return bool(found)
+
+
+def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
+    circuit = loaded.circuit
+
+    def measure(partition: str) -> tuple[float, float]:
+        boxes = circuit.partitions[partition].boxes(loaded.boxes[partition])
+        return sum(b.volume for b in boxes), sum(b.footprint for b in boxes)
+
+    for cell_type in circuit.cell_types:
+        if not _made(circuit, cell_type):
+            loaded.warnings.append(Mistake("is placed by no strategy", ("cell_types", cell_type)))
+    reported: set[Mistake] = set()
+    for name, strategy in circuit.placement.items():
+        totals = loaded.totals.setdefault(name, {})
+        for cell_type in strategy.cell_types:
+            try:
+                totals[cell_type] = total(circuit.indicator(strategy, cell_type), measure)
+            except UserError as error:
+                yield from (m for m in error.mistakes if m not in reported)
+                reported.update(error.mistakes)
+        for cell_type in strategy.overrides:
+            if cell_type not in strategy.cell_types:
+                yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
+        if len(totals) < len(strategy.cell_types):
+            continue
+        radii = {t: circuit.cell_types[t].spatial.radius or 0.0 for t in strategy.cell_types}
+        volume = sum(measure(partition)[0] for partition in strategy.partitions)
+        for message in strategy.faults(totals, radii, volume):
+            yield Mistake(message, strategy.path)
+        loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))
+
+
+def _made(circuit: Circuit, cell_type: str) -> bool:
+    return bool(circuit.placed_by(cell_type)) or any(cell_type in h.adds for h in circuit.after_placement.values())
+
+
+def _cycles(table: str, nodes: dict[str, Node]) -> Iterator[Mistake]:
+    for name, node in nodes.items():
+        reached, frontier = set(), list(node.depends_on)
+        while frontier:
+            other = frontier.pop()
+            if other not in reached and other in nodes:
+                reached.add(other)
+                frontier.extend(nodes[other].depends_on)
+        if name in reached:
+            yield Mistake("depends on itself, directly or through others", (table, name, "depends_on"))

@@ -1,0 +1,66 @@
+"""The context of one build of a typed tree: its mistakes, variables and shared resources, for as long as it lasts."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+from snakefold.errors import Mistake
+from snakefold.errors import Path as TreePath
+
+_current: ContextVar["BuildContext"] = ContextVar("build_context")
+
+
+class BuildContext:
+    """What the nodes under construction share.
+
+    Attributes
+    ----------
+    mistakes : what was found wrong so far; the build goes on to find the rest
+    variables : for expressions
+    folder_of : the folder that file names at a path of the description are relative to
+    files : data files by digest, where a component is restored from its slice
+    """
+
+    def __init__(
+        self,
+        variables: dict[str, float] | None = None,
+        folder_of: Callable[[TreePath], Path] = lambda path: Path(),
+        files: dict[str, Path] | None = None,
+    ):
+        self.mistakes: list[Mistake] = []
+        self.variables = dict(variables or {})
+        self.folder_of, self.files = folder_of, files
+        self._resources: dict[object, object] = {}
+        self._exits = contextlib.ExitStack()
+
+    def mistake(self, path: TreePath, message: str) -> None:
+        """Report a mistake; the build continues."""
+        self.mistakes.append(Mistake(message, path))
+
+    def share(self, key: object, make: Callable[[], object], clean_up: Callable[[object], None] | None = None):
+        """Return the resource of this build known by `key`, made at the first call.
+
+        Clean-up callbacks run in the reverse order of registration when the build ends, also after an error.
+        """
+        if key not in self._resources:
+            self._resources[key] = resource = make()
+            if clean_up is not None:
+                self._exits.callback(clean_up, resource)
+        return self._resources[key]
+
+
+def current() -> BuildContext:
+    """Return the context of the build that is going on."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def building(context: BuildContext) -> Iterator[BuildContext]:
+    """Let `context` be the current one for the block, and clean up after it."""
+    token = _current.set(context)
+    try:
+        with context._exits:
+            yield context
+    finally:
+        _current.reset(token)

@@ -1,0 +1,65 @@
+"""Arithmetic in a description: a number may be written as `= 20683 * scale`, where `variables` has `scale`.
+
+Only numbers, the variables, + - * / // % ** and a few functions are known; nothing of Python can be reached.
+"""
+
+import ast
+import math
+import operator
+
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: lambda a, b: math.pow(a, b) if abs(b) > 64 or isinstance(b, float) else a**b,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+FUNCTIONS = {
+    name: getattr(math, name)
+    for name in ("sqrt", "exp", "log", "log10", "sin", "cos", "tan", "atan2", "floor", "ceil", "hypot")
+} | {"round": round, "min": min, "max": max, "abs": abs}
+CONSTANTS = {"pi": math.pi, "e": math.e}
+
+
+def evaluate(text: str, variables: dict[str, float]) -> float:
+    """Return the value of an expression (with or without its leading `=`).
+
+    Raises
+    ------
+    ValueError : malformed, unknown name, or not a finite number; the message says which
+    """
+    text = text.lstrip("= \t")
+    if len(text) > 1000:
+        raise ValueError("is longer than 1000 characters")
+    try:
+        value = _value(ast.parse(text, mode="eval").body, variables)
+        finite = math.isfinite(value)
+    except SyntaxError as error:
+        raise ValueError(f'"{text}" is not arithmetic: {error.msg}') from None
+    except (ArithmeticError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f'"{text}" cannot be evaluated: {error}') from None
+    if not finite:
+        raise ValueError(f'"{text}" is not finite')
+    return value
+
+
+def _value(node: ast.expr, variables: dict[str, float]) -> float:
+    match node:
+        case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
+            return node.value
+        case ast.Name(id=name):
+            known = {**CONSTANTS, **variables}
+            if name not in known:
+                raise ValueError(f'no variable "{name}" (variables: {", ".join(known)})')
+            return known[name]
+        case ast.UnaryOp(op=op) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(node.operand, variables))
+        case ast.BinOp(op=op) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(node.left, variables), _value(node.right, variables))
+        case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
+            return FUNCTIONS[name](*(_value(a, variables) for a in node.args))
+    raise ValueError(f'"{ast.unparse(node)}" is not allowed here: numbers, variables, + - * / ** and functions')

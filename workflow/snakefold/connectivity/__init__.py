@@ -1,0 +1,1 @@
+"""Connectivity: which cells have synapses with which. One module per strategy; `strategy` is the contract."""

@@ -1,0 +1,191 @@
+"""The contract of a connectivity strategy: one function of a chunk's cells and their candidate partners.
+
+A strategy sees the target cells of one chunk and all candidate source cells (or, if it is partitioned by source, the
+source cells of one chunk and all candidate targets), a random stream of its own, and what it may read besides. It
+returns pairs of indices, one pair per synapse. It is run for the chunks of a tile, in any order, in any process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from snakefold.cells import Cells
+from snakefold.config import types
+from snakefold.config.nodes import Attribute, Node
+
+Arrays = dict[str, np.ndarray]
+Pair = tuple[str, str]  # (source cell type, target cell type)
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """Synapses between two types: for each, the indices of its cells among those that the strategy was given.
+
+    Attributes
+    ----------
+    source, target : (n,) integers, in any order
+    columns : further columns, name -> (n,)
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a strategy may read besides the cells.
+
+    Attributes
+    ----------
+    prepared : the arrays of its `prepare` step
+    edges : edge sets of the strategies that it depends on, by name (`sonata.edges.Edges`)
+    numbers : where it deals out fixed totals (`deal`), the number of synapses of this chunk by pair of types
+    """
+
+    prepared: Mapping[str, np.ndarray] = field(default_factory=dict)
+    edges: Mapping[str, object] = field(default_factory=dict)
+    numbers: Mapping[Pair, int] = field(default_factory=dict)
+
+
+class Side(Node):
+    """The cells on one side of a connection."""
+
+    cell_types = Attribute(
+        types.ListOf(types.Reference("cell_types", "cell type"), least=1, distinct=True),
+        required=True,
+        doc="Cell types on this side.",
+    )
+
+
+class ConnectivityStrategy(Node):
+    """Base of the connectivity strategies.
+
+    Class attributes
+    ----------------
+    algorithm_version : raise it when the same description gives other synapses than before
+    partitioned_by : "target", whose tiles need no sorting, or "source"
+    halo_um : candidates are the cells of chunks that come this near; None for all cells
+    columns : further columns of its edges, name -> dtype
+    """
+
+    kind: ClassVar[str] = "connectivity"
+    algorithm_version: ClassVar[int] = 1
+    partitioned_by: ClassVar[str] = "target"
+    halo_um: float | None = None
+    columns: ClassVar[dict[str, str]] = {}
+    cost_per_edge_s: ClassVar[float] = 5e-7
+
+    presynaptic = Attribute(types.NodeOf(Side), required=True, doc="Where the synapses come from.")
+    postsynaptic = Attribute(types.NodeOf(Side), required=True, doc="Where the synapses go to.")
+    depends_on = Attribute(
+        types.ListOf(types.Reference("connectivity", "connectivity"), distinct=True),
+        default=lambda node: [],
+        doc="Strategies whose synapses must be there before.",
+    )
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs of types that it connects."""
+        return [(pre, post) for pre in self.presynaptic.cell_types for post in self.postsynaptic.cell_types]
+
+    def faults(self, n_cells: Mapping[str, int]) -> list[tuple[str, str]]:
+        """Return (attribute, message) for all that the wanted numbers of cells make impossible."""
+        return []
+
+    def expected(self, pair: Pair, n_cells: Mapping[str, int]) -> tuple[float, float]:
+        """Return the mean and standard deviation of the number of synapses of a pair of types; 0 where it is exact.
+
+        NaN where the strategy cannot tell.
+        """
+        return float("nan"), float("nan")
+
+    def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells]) -> Arrays:
+        """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`."""
+        raise NotImplementedError
+
+    def deal(
+        self, rng: np.random.Generator, n_sources: dict[str, int], n_targets: dict[str, np.ndarray]
+    ) -> dict[Pair, np.ndarray]:
+        """Deal totals that are fixed for the whole circuit out to chunks, the same way in every job.
+
+        Parameters
+        ----------
+        n_sources : cells of each source type
+        n_targets : cells of each target type in each chunk, (n_chunks,)
+
+        Returns
+        -------
+        {(source type, target type): (n_chunks,) int64}
+        """
+        return {}
+
+    def connect(
+        self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
+    ) -> dict[Pair, Synapses]:
+        """Connect the cells of a chunk, by type."""
+        raise NotImplementedError
+
+    @classmethod
+    def prepares(cls) -> bool:
+        """Return whether it has a `prepare` step."""
+        return cls.prepare is not ConnectivityStrategy.prepare
+
+    @classmethod
+    def extra_keys(cls) -> tuple[str, ...]:
+        return ("strategy",)
+
+
+class AfterConnectivity(Node):
+    """Base of the hooks that change or add edge sets before the circuit is final."""
+
+    kind: ClassVar[str] = "after_connectivity"
+    algorithm_version: ClassVar[int] = 1
+
+    rewrites = Attribute(
+        types.ListOf(types.Reference("edge sets", "edge set"), distinct=True),
+        default=lambda node: [],
+        doc="Edge sets that it changes.",
+    )
+    adds = Attribute(
+        types.DictOf(types.ListOf(types.Reference("cell_types", "cell type"), least=2)),
+        default=lambda node: {},
+        doc="Edge sets that it creates: name -> [source cell type, target cell type].",
+    )
+    depends_on = Attribute(
+        types.ListOf(types.Reference("after_connectivity", "hook"), distinct=True),
+        default=lambda node: [],
+        doc="Hooks that come before; otherwise they run in the order of their names.",
+    )
+
+    def postprocess(self, edges: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
+        """Return all edges of the sets it rewrites and adds: {set: {"source", "target": (n,) node ids, columns}}."""
+        raise NotImplementedError
+
+    @classmethod
+    def extra_keys(cls) -> tuple[str, ...]:
+        return ("strategy",)
+
+
+def split(pairs: list[Pair], sizes: tuple[list[int], list[int]], source: np.ndarray, target: np.ndarray):
+    """Split synapses given by indices over all types, laid end to end, into those of each pair of types.
+
+    Parameters
+    ----------
+    pairs : (source type, target type), the source types' index running slower, all combinations
+    sizes : number of cells of each source type and of each target type
+    source, target : (n,) indices
+    """
+    n_sources, n_targets = sizes
+    if len(n_sources) == len(n_targets) == 1:
+        return {pairs[0]: Synapses(source, target)}
+    starts = np.cumsum([0, *n_sources]), np.cumsum([0, *n_targets])
+    which = [np.searchsorted(s, i, side="right") - 1 for s, i in zip(starts, (source, target), strict=True)]
+    code = which[0] * len(n_targets) + which[1]
+    made = {}
+    for i, pair in enumerate(pairs):
+        of = code == i
+        pre, post = divmod(i, len(n_targets))
+        made[pair] = Synapses(source[of] - starts[0][pre], target[of] - starts[1][post])
+    return made

@@ -1,0 +1,130 @@
+"""The journal of a job: what it has finished, kept outside its declared output so that a killed job can resume.
+
+A journal is a folder of append-only files, one per writing process, so that no two writers ever share a file. A record
+is a key and named arrays, with a checksum; a torn or damaged record ends its file, and everything before it counts.
+The folder's name carries the digest of what went into the job; a journal of another digest is never read.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from snakefold.errors import UserError
+
+_MAGIC = b"SNKF"
+_HEAD = struct.Struct("<4sQQ16s")  # magic, header length, payload length, BLAKE2b-128 of header and payload
+
+Arrays = dict[str, np.ndarray]
+
+
+class Journal:
+    """The journal of one job.
+
+    Parameters
+    ----------
+    folder : where the journals of this job lie, one folder per digest
+    digest : of everything that determines the job's results
+    every_s : seconds between commits; records of shorter jobs are never written
+    """
+
+    def __init__(self, folder: str | Path, digest: str, every_s: float = 2.0):
+        self.root, self.folder, self.every_s = Path(folder), Path(folder) / digest, every_s
+        self._file = None
+        self._pending: list[bytes] = []
+        self._committed_at = time.monotonic()
+
+    def discard_others(self) -> None:
+        """Remove the journals of other digests: they belong to another description."""
+        if self.root.is_dir():
+            for other in self.root.iterdir():
+                if other != self.folder:
+                    shutil.rmtree(other, ignore_errors=True)
+
+    def read(self) -> Iterator[tuple[str, Arrays]]:
+        """Yield (key, arrays) of every whole record, file by file, each file in the order of writing."""
+        if self.folder.is_dir():
+            for path in sorted(self.folder.glob("*.journal")):
+                yield from _records(path)
+
+    def append(self, key: str, arrays: Arrays) -> None:
+        """Add a finished piece of work; it is committed within `every_s` seconds of the next call, or by `commit`."""
+        self._pending.append(_pack(key, arrays))
+        if time.monotonic() - self._committed_at >= self.every_s:
+            self.commit()
+
+    def commit(self) -> None:
+        """Put everything appended so far on disk.
+
+        Raises
+        ------
+        UserError : the folder cannot be written or the disk is full; what was committed before stays
+        """
+        if not self._pending:
+            return
+        whole = 0
+        try:
+            if self._file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                name = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns():x}.journal"
+                self._file = open(self.folder / name, "xb")  # noqa: SIM115 (lives as long as the job)
+            whole = self._file.tell()
+            self._file.write(b"".join(self._pending))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):  # no torn record in front of later ones
+                if self._file is not None:
+                    self._file.truncate(whole)
+            raise UserError(f"the journal cannot be written: {error}", where=str(self.folder)) from error
+        self._pending.clear()
+        self._committed_at = time.monotonic()
+
+    def close(self) -> None:
+        """Commit, and close the file."""
+        try:
+            self.commit()
+        finally:
+            if self._file is not None:
+                with contextlib.suppress(OSError):
+                    self._file.close()
+                self._file = None
+
+    def remove(self) -> None:
+        """Delete the journals of this job: its results are in their final place."""
+        self._pending.clear()
+        self.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _pack(key: str, arrays: Arrays) -> bytes:
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header = json.dumps([key, {n: [a.dtype.str, a.shape] for n, a in arrays.items()}]).encode()
+    payload = b"".join(a.tobytes() for a in arrays.values())
+    checksum = hashlib.blake2b(header + payload, digest_size=16).digest()
+    return _HEAD.pack(_MAGIC, len(header), len(payload), checksum) + header + payload
+
+
+def _records(path: Path) -> Iterator[tuple[str, Arrays]]:
+    with open(path, "rb") as file:
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            magic, n_header, n_payload, checksum = _HEAD.unpack(head)
+            left = os.fstat(file.fileno()).st_size - file.tell()
+            if magic != _MAGIC or n_header + n_payload > left:
+                return
+            header, payload = file.read(n_header), file.read(n_payload)
+            if hashlib.blake2b(header + payload, digest_size=16).digest() != checksum:
+                return
+            key, layout = json.loads(header)
+            arrays, at = {}, 0
+            for name, (dtype, shape) in layout.items():
+                array = np.frombuffer(payload, dtype, count=int(np.prod(shape)), offset=at).reshape(shape)
+                arrays[name], at = array, at + array.nbytes
+            yield key, arrays

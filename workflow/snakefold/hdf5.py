@@ -1,0 +1,105 @@
+"""HDF5 stages: whole or absent, equal bytes for equal content, and each says what it is and what went into it.
+
+A file is written beside its target under a temporary name, flushed, synced and renamed, so that no partial file is ever
+seen under a final name. Time stamps are off and the file format is fixed. Root attributes: `snakefold_schema` (what kind
+of stage), `snakefold_version` (of the schemas), `snakefold_digest` (of all that went in; no path, no time).
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")  # network file systems; no file has two writers
+
+import h5py
+
+from snakefold.errors import UserError
+
+SCHEMA_VERSION = 1
+
+
+@contextlib.contextmanager
+def create(path: str | Path, schema: str, digest: str) -> Iterator[h5py.File]:
+    """Open a new stage for writing; it appears under its name, complete, when the block ends without an error.
+
+    Raises
+    ------
+    UserError : the folder cannot be written or the disk is full
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
+            file.attrs["snakefold_schema"] = schema
+            file.attrs["snakefold_version"] = SCHEMA_VERSION
+            file.attrs["snakefold_digest"] = digest
+            yield file
+        replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error}", where=str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Sync a finished file and its folder, and let it appear under its final name at once."""
+    with open(temporary, "rb+") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole or not at all, as `create` does for HDF5."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error}", where=str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def open_stage(path: str | Path, schema: str) -> h5py.File:
+    """Open a stage for reading, after checking that it is one, of this kind and of a version known here.
+
+    Raises
+    ------
+    UserError : missing, corrupt, of another kind, or written by a newer Snakefold
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"cannot be read as HDF5 ({error}); delete it and run again", where=str(path)) from error
+    found, version = file.attrs.get("snakefold_schema"), file.attrs.get("snakefold_version", 0)
+    if found != schema:
+        file.close()
+        raise UserError(f"is not a {schema} file (got: {found}); delete it and run again", where=str(path))
+    if version != SCHEMA_VERSION:
+        file.close()
+        newer = "written by a newer Snakefold; update Snakefold" if version > SCHEMA_VERSION else "older; run again"
+        raise UserError(f"has schema version {version}, this is {SCHEMA_VERSION}: {newer}", where=str(path))
+    return file
+
+
+def digest_of(path: str | Path) -> str:
+    """Return the digest of what went into a stage, without checking its kind."""
+    with h5py.File(path, "r") as file:
+        return str(file.attrs["snakefold_digest"])
+
+
+def combine(*digests: str) -> str:
+    """Return the digest of a stage from those of its parts, in order."""
+    return hashlib.blake2b("\n".join(digests).encode(), digest_size=16).hexdigest()

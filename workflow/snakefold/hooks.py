@@ -1,0 +1,103 @@
+"""Hooks: what changes or adds populations and edge sets between two stages. A stage is read whole and written anew."""
+
+from pathlib import Path
+
+import numpy as np
+
+from snakefold import build, hdf5
+from snakefold.errors import UserError, listed
+from snakefold.sonata.edges import Edges, write_edges
+from snakefold.sonata.nodes import Chunks, Nodes, write_nodes
+from snakefold.streams import stream
+
+RESERVED = ("x", "y", "z")
+
+
+def after_placement(part: str, inputs: list[str], outputs: dict[str, str]) -> None:
+    """Run a hook on populations.
+
+    Parameters
+    ----------
+    part : file of the hook's part
+    inputs : the node files that it reads
+    outputs : cell type -> node file, of all that it rewrites or adds
+    """
+    built = build.read(part)
+    hook, name = built.component(), built.slice["name"]
+    nodes = {n.population: n for n in map(Nodes, inputs)}
+    cells = {t: {"position": n.positions()} | _node_columns(n) for t, n in nodes.items()}
+    made = hook.postprocess(cells, stream(built.slice["seed"], "after_placement", name))
+    digest = hdf5.combine("after_placement", built.digest, *map(hdf5.digest_of, inputs))
+    for cell_type, path in outputs.items():
+        _missing(made, cell_type, name)
+        columns = {c: np.asarray(a) for c, a in made[cell_type].items()}
+        position = columns.pop("position").astype(np.float32).reshape(-1, 3)
+        before = nodes.get(cell_type)
+        if before is not None and before.n == len(position) and (position == before.positions()).all():
+            table, order = before.chunks, slice(None)
+        else:
+            table, order = _chunked(name, built.grid.chunk_of(position))
+        coded = {c: _coded(a) for c, a in columns.items()}
+        block = dict(zip("xyz", position[order].T, strict=True)) | {c: a[order] for c, (a, _) in coded.items()}
+        kinds = {c: kind for c, (_, kind) in coded.items()}
+        write_nodes(
+            path, cell_type, len(position), [block], table, hdf5.combine("nodes", cell_type, digest), columns=kinds
+        )
+
+
+def after_connectivity(part: str, inputs: list[str], nodes: list[str], outputs: dict[str, str]) -> None:
+    """Run a hook on edge sets.
+
+    Parameters
+    ----------
+    part : file of the hook's part
+    inputs : the edges files that it reads
+    nodes : node files of all populations
+    outputs : edge set -> edges file, of all that it rewrites or adds
+    """
+    built = build.read(part)
+    hook, name = built.component(), built.slice["name"]
+    sizes = {n.population: n.n for n in map(Nodes, nodes)}
+    sets = {e.name: e for e in map(Edges, inputs)}
+    edges = {}
+    for set_name, e in sets.items():
+        source, target = e.block(0, e.n)
+        edges[set_name] = {"source": source, "target": target} | {c: e.column(c, 0, e.n) for c in e.columns}
+    made = hook.postprocess(edges, stream(built.slice["seed"], "after_connectivity", name))
+    digest = hdf5.combine("after_connectivity", built.digest, *map(hdf5.digest_of, inputs))
+    for set_name, path in outputs.items():
+        _missing(made, set_name, name)
+        arrays = {c: np.asarray(a) for c, a in made[set_name].items()}
+        order = np.lexsort((arrays["source"], arrays["target"]))
+        before = sets.get(set_name)
+        pre, post = (before.source, before.target) if before else hook.adds[set_name]
+        columns = {c: a[order] for c, a in arrays.items() if c not in ("source", "target")}
+        block = (arrays["source"][order], arrays["target"][order], columns)
+        kinds = {c: a.dtype for c, a in columns.items()}
+        digest_of_set = hdf5.combine("edges", set_name, digest)
+        write_edges(path, set_name, pre, post, sizes[pre], sizes[post], len(order), [block], digest_of_set, kinds)
+
+
+def _missing(made: dict, name: str, hook: str) -> None:
+    if name not in made:
+        raise UserError(f'hook "{hook}" should return "{name}" (got: {listed(made)})')
+
+
+def _node_columns(nodes: Nodes) -> dict[str, np.ndarray]:
+    return {c: nodes.column(c) for c in nodes.columns if c not in RESERVED}
+
+
+def _coded(array: np.ndarray) -> tuple[np.ndarray, object]:
+    """Return numbers as they are, strings as codes into their library."""
+    if array.dtype.kind in "OUS":
+        strings, codes = np.unique(array.astype(str), return_inverse=True)
+        return codes.astype(np.uint32), tuple(strings.tolist())
+    return array, array.dtype
+
+
+def _chunked(name: str, chunk: np.ndarray) -> tuple[Chunks, np.ndarray]:
+    """Return the chunk table of cells that a hook placed, and the order that puts them in chunk order."""
+    order = np.argsort(chunk, kind="stable")
+    chunks, counts = np.unique(chunk, return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Chunks((name,), np.zeros(len(chunks), np.uint16), chunks, offsets), order

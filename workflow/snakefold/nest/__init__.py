@@ -1,0 +1,1 @@
+"""NEST: the description, a kernel process that answers questions about it, validation, and simulation."""

@@ -1,0 +1,383 @@
+"""The description of a NEST simulation: cell models, connection models and devices, and the slice a job runs from."""
+
+from typing import ClassVar
+
+from snakefold.components import Component
+from snakefold.config import types
+from snakefold.config.context import current
+from snakefold.config.nodes import Attribute, Node
+from snakefold.config.types import PairTable
+from snakefold.errors import did_you_mean, listed
+
+PARAMETERS = {  # distribution -> (what it needs, what it may have), as NEST names them
+    "normal": (("mean", "std"), ("min", "max")),
+    "lognormal": (("mean", "std"), ("min", "max")),
+    "exponential": (("beta",), ("min", "max")),
+    "uniform": (("min", "max"), ()),
+}
+
+
+def _needs(name: str):
+    return lambda node: node.distribution is not None and name in PARAMETERS[node.distribution][0]
+
+
+def _allows(name: str):
+    def wrong(node, _):
+        if node.distribution is None or name in sum(PARAMETERS[node.distribution], ()):
+            return None
+        return f"a {node.distribution} distribution has no {name} (it has: {listed(sum(PARAMETERS[node.distribution], ()))})"
+
+    return wrong
+
+
+class CellDistribution(Node):
+    """A distribution that a parameter of each cell is drawn from; values outside its bounds are drawn again."""
+
+    distribution = Attribute(types.Choice(*PARAMETERS), required=True, doc="Name of the distribution.")
+    mean = Attribute(types.number(), required=_needs("mean"), constraint=_allows("mean"), doc="Mean.")
+    std = Attribute(types.number(min=0), required=_needs("std"), constraint=_allows("std"), doc="Standard deviation.")
+    beta = Attribute(types.number(above=0), required=_needs("beta"), constraint=_allows("beta"), doc="Mean.")
+    min = Attribute(types.number(), required=_needs("min"), constraint=_allows("min"), doc="Lower bound.")
+    max = Attribute(types.number(), required=_needs("max"), constraint=_allows("max"), doc="Upper bound.")
+
+    def resolved(self, source: str = "", target: str = "") -> dict | None:
+        """Return {"distribution": ..., its numbers} for one pair of types; None where a table lacks the pair."""
+        numbers = {a.name: getattr(self, a.name) for a in self.attributes() if getattr(self, a.name) is not None}
+        for name, value in numbers.items():
+            if isinstance(value, PairTable):
+                numbers[name] = value.value(source, target)
+                if numbers[name] is None:
+                    return None
+        return numbers
+
+
+class SynapseDistribution(CellDistribution):
+    """A distribution that a parameter of each synapse is drawn from; its numbers may be tables over pairs of types."""
+
+    mean = Attribute(
+        types.PairTableOf(types.number()), required=_needs("mean"), constraint=_allows("mean"), doc="Mean."
+    )
+    std = Attribute(
+        types.PairTableOf(types.number(min=0)),
+        required=_needs("std"),
+        constraint=_allows("std"),
+        doc="Standard deviation.",
+    )
+    beta = Attribute(
+        types.PairTableOf(types.number(above=0)), required=_needs("beta"), constraint=_allows("beta"), doc="Mean."
+    )
+    min = Attribute(
+        types.PairTableOf(types.number()), required=_needs("min"), constraint=_allows("min"), doc="Lower bound."
+    )
+    max = Attribute(
+        types.PairTableOf(types.number()), required=_needs("max"), constraint=_allows("max"), doc="Upper bound."
+    )
+
+
+def _is_distribution(value: object) -> bool:
+    return isinstance(value, dict) and "distribution" in value
+
+
+CELL_NUMBER = types.OneOf((_is_distribution, types.NodeOf(CellDistribution)), (lambda value: True, types.number()))
+CELL_CONSTANT = types.OneOf(
+    (_is_distribution, types.NodeOf(CellDistribution)),
+    (lambda value: isinstance(value, str) and value.startswith("="), types.number()),
+    (lambda value: True, types.anything()),
+)
+CONSTANT = types.OneOf(
+    (lambda value: isinstance(value, str) and value.startswith("="), types.number()),
+    (lambda value: True, types.anything()),
+)
+SYNAPSE_NUMBER = types.OneOf(
+    (_is_distribution, types.NodeOf(SynapseDistribution)), (lambda value: True, types.PairTableOf(types.number()))
+)
+
+
+class CellModel(Node):
+    """The NEST model of a cell type."""
+
+    model = Attribute(types.string(), default="iaf_psc_alpha", doc="Name of the NEST model.")
+    constants = Attribute(
+        types.DictOf(CELL_CONSTANT, names=False),
+        default=lambda node: {},
+        doc="Parameters of the model, in NEST's units: values, or {distribution: ...} for one value per cell.",
+    )
+    parameters = Attribute(
+        types.DictOf(CELL_NUMBER, names=False),
+        default=lambda node: {},
+        doc="Parameters of each cell: a value or {distribution: ...}.",
+    )
+
+    def resolved(self) -> dict:
+        """Return {"model", "constants", "parameters"} as plain JSON; distributions are all among the parameters."""
+        values = {**self.constants, **self.parameters}
+        drawn = {k: v.resolved() for k, v in values.items() if isinstance(v, Node)}
+        drawn |= {k: v for k, v in self.parameters.items() if not isinstance(v, Node)}
+        constants = {k: v for k, v in self.constants.items() if k not in drawn}
+        return {"model": self.model, "constants": constants, "parameters": drawn}
+
+
+class SynapseModel(Node):
+    """One synapse model of a connection."""
+
+    model = Attribute(types.string(), default="static_synapse", doc="Name of the NEST synapse model.")
+    weight = Attribute(
+        SYNAPSE_NUMBER,
+        required=True,
+        doc="Weight: a value, a table {source type: {target type: value}}, or {distribution: ...}.",
+    )
+    delay = Attribute(SYNAPSE_NUMBER, unit="ms", doc="Delay, as the weight; required where the model has one.")
+    receptor_type = Attribute(types.integer(min=0), doc="Receptor port of the target model.")
+    constants = Attribute(
+        types.DictOf(CONSTANT, names=False), default=lambda node: {}, doc="Parameters of the synapse model."
+    )
+
+    def resolved(self, source: str, target: str) -> dict:
+        """Return the synapse of one pair of types as plain JSON; mistakes of tables go to the current build."""
+        numbers = {}
+        for name in ("weight", "delay"):
+            value = getattr(self, name)
+            if isinstance(value, PairTable):
+                numbers[name] = value.value(source, target)
+            else:
+                numbers[name] = value.resolved(source, target) if value is not None else None
+            if value is not None and numbers[name] is None:
+                current().mistake((*self.path, name), f"the table has no value for {source} to {target}")
+        return {"model": self.model, **numbers, "receptor_type": self.receptor_type, "constants": self.constants}
+
+
+class ConnectionModel(Node):
+    """The NEST synapses of an edge set, or of all edge sets of a connectivity strategy."""
+
+    tag = Attribute(types.string(), doc="Name of the edge set or strategy, where it is not the key.")
+    synapses = Attribute(
+        types.ListOf(types.NodeOf(SynapseModel), least=1), required=True, doc="Synapses made for each edge."
+    )
+    multapses = Attribute(
+        types.Choice("collapse", "keep"),
+        default="collapse",
+        doc="Several edges of one pair of cells: one synapse of summed weight, or one each.",
+    )
+
+
+class Targetting(Node):
+    """Base of what a device is connected to."""
+
+    kind: ClassVar[str] = "targetting"
+    algorithm_version: ClassVar[int] = 1
+
+    def cell_types(self, simulated: list[str]) -> list[str]:
+        """Return the cell types it stands for, of those that are simulated."""
+        raise NotImplementedError
+
+
+class AllCells(Targetting):
+    """All cells that are simulated."""
+
+    def cell_types(self, simulated: list[str]) -> list[str]:
+        return simulated
+
+
+class CellModels(Targetting):
+    """All cells of some types."""
+
+    cell_models = Attribute(
+        types.ListOf(types.Reference("cell_types", "cell type"), least=1, distinct=True),
+        required=True,
+        doc="Cell types, by the keys of cell_models.",
+    )
+
+    def cell_types(self, simulated: list[str]) -> list[str]:
+        for i, name in enumerate(self.cell_models):
+            if name not in simulated:
+                current().mistake(
+                    (*self.path, "cell_models", i),
+                    f'"{name}" has no cell model here (cell_models: {listed(simulated)})',
+                )
+        return [t for t in self.cell_models if t in simulated]
+
+
+class Device(Node):
+    """Base of the devices."""
+
+    kind: ClassVar[str] = "device"
+    algorithm_version: ClassVar[int] = 1
+    nest_model: ClassVar[str]
+    role: ClassVar[str] = "stimulus"
+
+    targetting = Attribute(Component("targetting", "strategy"), required=True, doc="What it is connected to.")
+    weight = Attribute(types.number(), doc="Weight of its connections.")
+    delay = Attribute(types.number(above=0), unit="ms", doc="Delay of its connections.")
+    receptor_type = Attribute(types.integer(min=0), doc="Receptor port of its targets.")
+
+    def constants(self) -> dict:
+        """Return the parameters of the NEST device: the attributes that the class itself declares."""
+        common = {*Device._attributes, "properties", "units", "interval"}
+        values = {a.name: getattr(self, a.name) for a in self.attributes() if a.name not in common}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def resolved(self, simulated: list[str]) -> dict:
+        """Return the device as plain JSON."""
+        return {
+            "nest_model": self.nest_model,
+            "kind": self.role,
+            "constants": self.constants(),
+            "weight": self.weight,
+            "delay": self.delay,
+            "receptor_type": self.receptor_type,
+            "targets": self.targetting.cell_types(simulated) if self.targetting else [],
+            "properties": getattr(self, "properties", []),
+            "units": getattr(self, "units", []),
+            "interval": getattr(self, "interval", None),
+        }
+
+
+class _Timed(Device):
+    """A device that is active for a while."""
+
+    start = Attribute(types.number(min=0), unit="ms", doc="When it starts.")
+    stop = Attribute(types.number(min=0), unit="ms", doc="When it stops; the end of the simulation if not given.")
+
+
+class PoissonGenerator(_Timed):
+    """Independent Poisson spike trains to each of its targets."""
+
+    nest_model: ClassVar[str] = "poisson_generator"
+
+    rate = Attribute(types.number(min=0), required=True, unit="Hz", doc="Rate.")
+
+
+class DcGenerator(_Timed):
+    """A constant current."""
+
+    nest_model: ClassVar[str] = "dc_generator"
+
+    amplitude = Attribute(types.number(), required=True, unit="pA", doc="Current.")
+
+
+class SpikeGenerator(_Timed):
+    """Spikes at given times."""
+
+    nest_model: ClassVar[str] = "spike_generator"
+
+    spike_times = Attribute(
+        types.ListOf(types.number(above=0)), required=True, unit="ms", doc="Spike times, ascending."
+    )
+
+
+class SpikeRecorder(Device):
+    """Records spikes to spikes.h5; several recorders write one file, without duplicates."""
+
+    nest_model: ClassVar[str] = "spike_recorder"
+    role: ClassVar[str] = "spike_recorder"
+
+
+class Multimeter(Device):
+    """Records state variables, one SONATA report for each."""
+
+    nest_model: ClassVar[str] = "multimeter"
+    role: ClassVar[str] = "multimeter"
+
+    properties = Attribute(
+        types.ListOf(types.string(), least=1, distinct=True), required=True, doc="Recordables, as in [V_m]."
+    )
+    units = Attribute(types.ListOf(types.string()), default=lambda node: [], doc="Unit of each, as in [mV].")
+    interval = Attribute(types.number(above=0), default=1.0, unit="ms", doc="Time between samples.")
+
+
+class NestSimulation(Node):
+    """A simulation with NEST."""
+
+    kind: ClassVar[str] = "simulation"
+    algorithm_version: ClassVar[int] = 1
+
+    duration = Attribute(types.number(above=0), required=True, unit="ms", doc="Model time.")
+    resolution = Attribute(types.number(above=0), default=0.1, unit="ms", doc="Time step; delays are multiples of it.")
+    threads = Attribute(
+        types.integer(min=1),
+        default=1,
+        doc="Number of NEST's virtual processes. Spikes depend on it, so it is fixed here and not by the machine.",
+    )
+    seed = Attribute(
+        types.integer(min=1, max=2**32 - 1), doc="Seed of NEST's own generators; from rng.seed if not given."
+    )
+    modules = Attribute(types.ListOf(types.string(), distinct=True), default=lambda node: [], doc="Extension modules.")
+    cell_models = Attribute(
+        types.DictOf(types.NodeOf(CellModel)), required=True, doc="Model of each cell type that is simulated."
+    )
+    connection_models = Attribute(
+        types.DictOf(types.NodeOf(ConnectionModel)),
+        default=lambda node: {},
+        doc="Synapses of each edge set, by its name or that of its strategy; edge sets without one are left out.",
+    )
+    devices = Attribute(
+        types.DictOf(Component("device", "device")), default=lambda node: {}, doc="Stimuli and recorders."
+    )
+
+    @classmethod
+    def extra_keys(cls) -> tuple[str, ...]:
+        return ("simulator",)
+
+    def resolved(self, seed: int, cell_types: list[str], edge_sets: dict[str, tuple[str, str, str]]) -> dict:
+        """Return what a job needs to run it, as plain JSON; mistakes go to the current build.
+
+        Parameters
+        ----------
+        seed : root seed
+        cell_types : of the circuit
+        edge_sets : name -> (strategy, source cell type, target cell type)
+        """
+        build = current()
+        simulated = sorted(self.cell_models)
+        for name in self.cell_models:
+            if name not in cell_types:
+                build.mistake(
+                    (*self.path, "cell_models", name),
+                    f'no cell type "{name}"{did_you_mean(name, cell_types)} (cell types: {listed(cell_types)})',
+                )
+        return {
+            "name": self.node_name,
+            "seed": seed,
+            "run": {
+                "duration": self.duration,
+                "resolution": self.resolution,
+                "threads": self.threads,
+                "rng_seed": self.seed,
+                "modules": self.modules,
+            },
+            "cells": {name: self.cell_models[name].resolved() for name in simulated},
+            "connections": self._connections(simulated, edge_sets),
+            "devices": {name: self.devices[name].resolved(simulated) for name in sorted(self.devices)},
+        }
+
+    def _connections(self, simulated: list[str], edge_sets: dict[str, tuple[str, str, str]]) -> dict:
+        build = current()
+        strategies = list(dict.fromkeys(strategy for strategy, _, _ in edge_sets.values()))
+        tags = {model.tag or key: key for key, model in self.connection_models.items()}
+        for tag, key in tags.items():
+            if tag not in edge_sets and tag not in strategies:
+                known = [*strategies, *(s for s in edge_sets if s not in strategies)]
+                build.mistake(
+                    (*self.path, "connection_models", key),
+                    f'no edge set or connectivity strategy "{tag}"{did_you_mean(tag, known)} ({listed(known)})',
+                )
+        connections = {}
+        for name in sorted(edge_sets):
+            strategy, source, target = edge_sets[name]
+            key = tags.get(name, tags.get(strategy))
+            if key is None:
+                continue
+            model = self.connection_models[key]
+            missing = [t for t in dict.fromkeys((source, target)) if t not in simulated]
+            if missing:
+                if name in tags:
+                    build.mistake(model.path, f"connects {listed(missing)}, which has no cell model here")
+                continue
+            connections[name] = {
+                "key": key,
+                "source": source,
+                "target": target,
+                "multapses": model.multapses,
+                "synapses": [s.resolved(source, target) for s in model.synapses or []],
+            }
+        return connections

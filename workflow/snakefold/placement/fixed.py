@@ -1,0 +1,32 @@
+"""Fixed positions: the user's own array."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from snakefold.config import types
+from snakefold.config.nodes import Attribute
+from snakefold.placement.strategy import Arrays, Chunk, Given, PlacementStrategy
+from snakefold.topology.chunks import Grid, Pieces
+
+
+class FixedPositions(PlacementStrategy):
+    """Places one cell of each of its types at every position given.
+
+    Cells of a chunk keep the order of the list. Positions need not lie in the partitions; those outside are kept.
+    """
+
+    algorithm_version: ClassVar[int] = 1
+
+    positions = Attribute(types.Positions(), required=True, unit="um", doc="Positions, [[x, y, z], ...].")
+
+    def indicator(self, cell_type: str) -> dict | None:
+        return None if self.positions is None else {"count": len(self.positions)}
+
+    def deal(self, totals: dict[str, int], pieces: Pieces, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        chunks, counts = np.unique(grid.chunk_of(self.positions), return_counts=True)
+        return chunks, np.tile(counts, (len(totals), 1))
+
+    def place(self, chunk: Chunk, rng: np.random.Generator, given: Given) -> dict[str, Arrays]:
+        inside = ((self.positions >= chunk.lower) & (self.positions < chunk.upper)).all(axis=1)
+        return {cell_type: {"position": self.positions[inside]} for cell_type in chunk.counts}

@@ -1,0 +1,205 @@
+"""One tile of a placement strategy: its chunks placed, to a tile file, or to node files where there is one tile."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from snakefold import build, hdf5
+from snakefold.build import Built
+from snakefold.cells import open_populations
+from snakefold.errors import UserError, expects
+from snakefold.fanout import tile as fanout
+from snakefold.fanout.journal import Arrays, Journal
+from snakefold.placement.strategy import Chunk, Given, PlacementStrategy
+from snakefold.prepared import read_prepared, write_prepared
+from snakefold.sonata.nodes import Chunks, write_nodes
+from snakefold.sonata.tiles import Tile, write_tile
+from snakefold.streams import stream
+from snakefold.topology.chunks import Pieces, cut
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a placement job reads.
+
+    Attributes
+    ----------
+    build : file of the strategy's part
+    partitions : files of its partitions' parts
+    nodes : node files of the cell types that it depends on
+    prepared : file of its prepare step, or ""
+    earlier : tile files of its earlier passes
+    """
+
+    build: str
+    partitions: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
+    prepared: str = ""
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass
+class Placing:
+    """A placement strategy about to run: everything that its jobs have in common."""
+
+    inputs: Inputs
+    built: Built = field(init=False)
+    strategy: PlacementStrategy = field(init=False)
+
+    def __post_init__(self):
+        self.built = build.read(self.inputs.build)
+        self.strategy = self.built.component()
+
+    @cached_property
+    def partitions(self) -> list[Built]:
+        """Its partitions, in its own order."""
+        found = {part.slice["name"]: part for part in map(build.read, self.inputs.partitions)}
+        return [found[name] for name in self.strategy.partitions]
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The parts of its partitions in each chunk."""
+        return cut(self.built.grid, [part.arrays["boxes"] for part in self.partitions])
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of all that its cells depend on."""
+        return hdf5.combine("place", self.built.digest, *map(hdf5.digest_of, sorted(self.inputs.nodes)))
+
+    def column_types(self) -> dict[str, object]:
+        """Return the columns of its cells beside the positions: name -> dtype, or strings that are coded."""
+        several = {"partition": tuple(sorted(self.strategy.partitions))} if len(self.strategy.partitions) > 1 else {}
+        return several | self.strategy.columns
+
+    def constants(self, cell_type: str) -> dict[str, object]:
+        """Return the columns that are equal for all its cells of a type."""
+        partition = self.strategy.partitions
+        return {"mtype": cell_type, "radius": float(self.built.slice["types"][cell_type]["radius"])} | (
+            {"partition": partition[0]} if len(partition) == 1 else {}
+        )
+
+
+def prepare(inputs: Inputs, output: str | Path) -> None:
+    """Run the strategy's prepare step."""
+    placing = Placing(inputs)
+    arrays = placing.strategy.prepare(placing.pieces, placing.built.grid)
+    write_prepared(output, hdf5.combine("prepare", placing.digest), arrays)
+
+
+def place(
+    inputs: Inputs, tile: int, pass_: int, journal: str | Path, output: str | Path = "", nodes: tuple = ()
+) -> None:
+    """Place the chunks of a tile that are of the colour of a pass.
+
+    Parameters
+    ----------
+    journal : folder for the journal of this job
+    output : the tile file to write, or "" where `nodes` are to be written
+    nodes : for a strategy of one tile, the node files of its cell types, in their order
+
+    Raises
+    ------
+    UserError : a chunk cannot be placed; what was placed before stays in the journal
+    """
+    placing = Placing(inputs)
+    arrays = placing.built.arrays
+    first, last = arrays["tiles"][tile : tile + 2]
+    which = first + np.flatnonzero(arrays["colours"][first:last] == pass_)
+    chunks, counts = arrays["chunks"][which], arrays["counts"][:, which]
+    compute = _Computer(placing, chunks, counts)
+    book = Journal(journal, placing.digest)
+    made = fanout.run([str(c) for c in chunks], compute, book, f"place {placing.built.slice['name']}")
+    rows = {t: np.array([len(a[f"{t}/x"]) for a in made], np.int64) for t in placing.strategy.cell_types}
+    if output:
+        groups = {t: _join(made, t, placing) for t in rows}
+        write_tile(output, placing.digest, np.stack([np.zeros_like(chunks), chunks], axis=1), groups, rows)
+    for path, cell_type in zip(nodes, placing.strategy.cell_types, strict=bool(nodes)):
+        table = Chunks(
+            (placing.built.slice["name"],),
+            np.zeros(len(chunks), np.uint16),
+            chunks,
+            np.concatenate([[0], np.cumsum(rows[cell_type])]),
+        )
+        write_nodes(
+            path,
+            cell_type,
+            int(rows[cell_type].sum()),
+            [_join(made, cell_type, placing)],
+            table,
+            hdf5.combine("nodes", cell_type, placing.digest),
+            columns=placing.column_types(),
+            constants=placing.constants(cell_type),
+        )
+    book.remove()
+
+
+class _Computer:
+    """Computes the i-th chunk of a tile as flat arrays for the journal: "<cell type>/<column>"."""
+
+    def __init__(self, placing: Placing, chunks: np.ndarray, counts: np.ndarray):
+        self.placing, self.chunks, self.counts = placing, chunks, counts
+        self.lower, self.upper = placing.built.grid.bounds(chunks)
+        known, first = placing.pieces.by_chunk()
+        at = np.searchsorted(known, chunks)
+        there = at < len(known)
+        there[there] = known[at[there]] == chunks[there]
+        self.spans = [(int(first[a]), int(first[a + 1])) if t else (0, 0) for a, t in zip(at, there, strict=True)]
+        self.populations = open_populations(placing.inputs.nodes)
+        self.earlier = [Tile(path) for path in placing.inputs.earlier]
+        self.prepared = read_prepared(placing.inputs.prepared)
+
+    def __call__(self, i: int) -> Arrays:
+        strategy, name = self.placing.strategy, self.placing.built.slice["name"]
+        pieces = self.placing.pieces.select(*self.spans[i])
+        counts = dict(zip(strategy.cell_types, self.counts[:, i].tolist(), strict=True))
+        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts)
+        rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
+        placed = strategy.place(chunk, rng, self._given(chunk))
+        arrays = {}
+        for cell_type, wanted in counts.items():
+            columns = dict(placed.get(cell_type, {"position": np.empty((0, 3))}))
+            position = np.asarray(columns.pop("position"), np.float32)
+            if position.ndim != 2 or position.shape[1] != 3 or len(position) > wanted:
+                raise UserError(expects(f"positions of {cell_type}", f"at most ({wanted}, 3)", position.shape))
+            for axis, letter in enumerate("xyz"):
+                arrays[f"{cell_type}/{letter}"] = np.ascontiguousarray(position[:, axis])
+            if len(strategy.partitions) > 1:
+                order = np.argsort(np.argsort(strategy.partitions))
+                arrays[f"{cell_type}/partition"] = order[_partition_of(position, pieces)].astype(np.uint32)
+            for column, dtype in strategy.columns.items():
+                arrays[f"{cell_type}/{column}"] = np.asarray(columns.get(column, np.zeros(len(position))), dtype)
+        return arrays
+
+    def _given(self, chunk: Chunk) -> Given:
+        grid, halo = self.placing.built.grid, self.placing.strategy.halo_um
+        cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.populations.items()}
+        earlier = {}
+        for cell_type in self.placing.strategy.cell_types if self.earlier else ():
+            parts = [_near(tile, cell_type, grid, chunk, halo) for tile in self.earlier]
+            earlier[cell_type] = np.concatenate(parts)
+        return Given(self.prepared, cells, earlier)
+
+
+def _near(tile: Tile, cell_type: str, grid, chunk: Chunk, halo_um: float) -> np.ndarray:
+    low, high = grid.bounds(tile.units[:, 1])
+    touched = np.flatnonzero(((low < chunk.upper + halo_um) & (high > chunk.lower - halo_um)).all(axis=1))
+    starts = tile.starts(cell_type)
+    spans = [(starts[u], starts[u + 1]) for u in touched]
+    parts = [np.stack([tile.column(cell_type, axis, a, b) for axis in "xyz"], axis=1) for a, b in spans]
+    return np.concatenate([np.empty((0, 3), np.float32), *parts])
+
+
+def _partition_of(position: np.ndarray, pieces: Pieces) -> np.ndarray:
+    """Return which partition holds each position, (n,) uint32; the first where none does."""
+    code = np.zeros(len(position), np.uint32)
+    for lower, upper, partition in zip(pieces.lower[::-1], pieces.upper[::-1], pieces.partition[::-1], strict=True):
+        code[((position >= lower) & (position <= upper)).all(axis=1)] = partition
+    return code
+
+
+def _join(made: list[Arrays], cell_type: str, placing: Placing) -> Arrays:
+    columns = {"x": "f4", "y": "f4", "z": "f4"}
+    columns |= {name: "u4" if isinstance(kind, tuple) else kind for name, kind in placing.column_types().items()}
+    return {c: np.concatenate([np.empty(0, d), *(a[f"{cell_type}/{c}"] for a in made)]) for c, d in columns.items()}

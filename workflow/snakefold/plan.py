@@ -1,0 +1,405 @@
+"""The plan: every part of a circuit with its slice, frozen before the first job so that no later edit reaches a job.
+
+A slice is all that a build job depends on, as canonical JSON under the digest of its bytes; only through slices does an
+edit of the description enter the workflow. `tiles` in a slice says how a strategy is cut into jobs and changes no
+result: it is left out of the content digest that results carry.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from snakefold import components, hdf5
+from snakefold.circuit import Loaded
+from snakefold.config.context import BuildContext, building
+from snakefold.config.nodes import Node
+from snakefold.config.types import DataFile
+from snakefold.errors import UserError, did_you_mean, listed
+from snakefold.placement.counts import partitions_of
+from snakefold.slices import canonical, digest_of
+from snakefold.topology.tiles import number_of_tiles
+
+
+@dataclass(frozen=True)
+class Part:
+    """One build job.
+
+    Attributes
+    ----------
+    slice : see the module
+    files : data files that it names: digest -> path
+    inputs : other parts that it reads
+    """
+
+    slice: dict
+    files: dict[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The address of the slice."""
+        return digest_of(self.slice)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a placement strategy runs: what it places, in how many jobs, and the cell types it reads."""
+
+    cell_types: tuple[str, ...]
+    tiles: int
+    passes: int
+    prepares: bool
+    reads: tuple[str, ...]
+    direct: bool
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a connectivity strategy runs: its edge sets, in how many jobs, and the cell types and edge sets it reads."""
+
+    sets: dict[str, tuple[str, str]]
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    tiles: int
+    prepares: bool
+    reads: tuple[str, ...]
+    direct: bool
+
+
+@dataclass(frozen=True)
+class Hook:
+    """What a hook reads and writes: for each population or edge set, the stage it reads (None: it adds it)."""
+
+    files: dict[str, int | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the rules need to know of a circuit, from which the same DAG follows in every process."""
+
+    circuit: str
+    results: str
+    cell_types: tuple[str, ...]
+    parts: dict[str, Part]
+    placements: dict[str, Placement]
+    connections: dict[str, Connection]
+    after_placement: dict[str, Hook]
+    after_connectivity: dict[str, Hook]
+    simulations: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    # Where things lie
+
+    def path(self, *steps: object) -> str:
+        """Return a path in the results of this circuit."""
+        return "/".join([self.results, *(str(s) for s in steps)])
+
+    def built(self, *part: str) -> str:
+        """Return the file of a part."""
+        return self.path("build", *part) + ".h5"
+
+    def nodes(self, cell_type: str) -> str:
+        """Return the final node file of a cell type."""
+        return self.path("nodes", f"{cell_type}.h5")
+
+    def edges(self, name: str) -> str:
+        """Return the final edges file of an edge set."""
+        return self.path("edges", f"{name}.h5")
+
+    def staged(self, kind: str, name: str, stage: int = 0) -> str:
+        """Return a stage of a population ("nodes") or an edge set ("edges"): the final file where no hook follows."""
+        hooks = self.after_placement if kind == "nodes" else self.after_connectivity
+        touching = [hook for hook in hooks.values() if name in hook.files]
+        n_stages = len([h for h in touching if h.files[name] is not None])
+        return self.path(kind, f"{name}.h5") if stage >= n_stages else self.path("stage", stage, kind, f"{name}.h5")
+
+    def hook_inputs(self, kind: str, name: str) -> list[str]:
+        """Return the files that a hook reads."""
+        hook = self._hook(kind, name)
+        return [self.staged(kind, of, stage) for of, stage in hook.files.items() if stage is not None]
+
+    def hook_outputs(self, kind: str, name: str) -> list[str]:
+        """Return the files that a hook writes."""
+        hook = self._hook(kind, name)
+        return [self.staged(kind, of, 0 if stage is None else stage + 1) for of, stage in hook.files.items()]
+
+    def _hook(self, kind: str, name: str) -> Hook:
+        return (self.after_placement if kind == "nodes" else self.after_connectivity)[name]
+
+    def placers(self, cell_type: str) -> list[str]:
+        """Return the strategies that place a cell type, in the order of its cells' ids."""
+        return [name for name, p in self.placements.items() if cell_type in p.cell_types]
+
+    def gathered_cell_types(self) -> list[str]:
+        """Return the cell types whose node files are gathered from tiles."""
+        return [t for t in self.cell_types if any(not self.placements[n].direct for n in self.placers(t))]
+
+    def edge_sets(self) -> dict[str, tuple[str, str]]:
+        """Return all edge sets of the circuit: name -> (source cell type, target cell type)."""
+        sets = {name: pair for c in self.connections.values() for name, pair in c.sets.items()}
+        for name in self.after_connectivity:
+            sets |= {k: tuple(v) for k, v in self._attributes(f"after_connectivity/{name}").get("adds", {}).items()}
+        return sets
+
+    def _attributes(self, part: str) -> dict:
+        return self.parts[part].slice["component"]["attributes"]
+
+    def simulation_outputs(self, name: str) -> list[str]:
+        """Return the files that a simulation writes."""
+        devices = self.parts[f"simulate/{name}"].slice["devices"]
+        files = ["simulation_config.json", "spikes.h5", "provenance.json"]
+        for device, made in sorted(devices.items()):
+            several = len(made["properties"]) > 1
+            files += [f"{device}_{p}.h5" if several else f"{device}.h5" for p in made["properties"]]
+        return [self.path("simulations", name, file) for file in files]
+
+    def final_files(self) -> list[str]:
+        """Return every final file, for `rule all`."""
+        return [
+            self.path("parse.h5"),
+            *(self.nodes(t) for t in self.cell_types),
+            *(self.edges(s) for s in self.edge_sets()),
+            self.path("circuit_config.json"),
+            self.path("node_sets.json"),
+            *(file for name in self.simulations for file in self.simulation_outputs(name)),
+            self.path("report.html"),
+        ]
+
+    def locate(self, path: tuple) -> str:
+        """Return `file:line` of a path into the description."""
+        marks = self.parts["parse"].slice["marks"]
+        for n in range(len(path), -1, -1):
+            mark = marks.get(json.dumps(path[:n]))
+            if mark:
+                return f"{mark[0]}:{mark[1]}"
+        return self.circuit
+
+    # Frozen
+
+    def to_json(self) -> dict:
+        """Return the plan as plain JSON."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole plan."""
+        return digest_of(self.to_json())
+
+    @classmethod
+    def from_json(cls, tree: dict) -> "Plan":
+        """Return the plan of `to_json`."""
+        made = dict(tree)
+        made["parts"] = {k: Part(v["slice"], v["files"], tuple(v["inputs"])) for k, v in tree["parts"].items()}
+        for key, what in (("placements", Placement), ("connections", Connection)):
+            made[key] = {name: what(**_tuples(fields)) for name, fields in tree[key].items()}
+        for key in ("after_placement", "after_connectivity"):
+            made[key] = {name: Hook(**_tuples(fields)) for name, fields in tree[key].items()}
+        return cls(**_tuples(made))
+
+    def freeze(self) -> Path:
+        """Write the plan and its slices, each under its digest, and return the plan's file."""
+        for part in self.parts.values():
+            _write_once(Path(self.slice_file(part.digest)), canonical(part.slice))
+        path = Path(self.path(".plan", f"{self.digest}.json"))
+        _write_once(path, canonical(self.to_json()))
+        return path
+
+    def slice_file(self, digest: str) -> str:
+        """Return the file of a slice."""
+        return self.path(".plan", "slices", f"{digest}.json")
+
+
+def thaw(path: str | Path) -> Plan:
+    """Return a frozen plan."""
+    try:
+        return Plan.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the frozen plan cannot be read: {error}", where=str(path)) from error
+
+
+def _write_once(path: Path, text: str) -> None:
+    if not path.exists():
+        hdf5.write_text(path, text)
+
+
+def _tuples(fields: dict) -> dict:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def make(loaded: Loaded, results: str, tiles: int | None = None, simulations: object = "all") -> Plan:
+    """Return the plan of a circuit.
+
+    Parameters
+    ----------
+    results : the folder of its results
+    tiles : number of tiles of every strategy; None to choose by cost
+    simulations : "all", "none", or names
+
+    Raises
+    ------
+    UserError : a simulation that is not there, or cannot be resolved
+    """
+    circuit, document = loaded.circuit, loaded.document
+    parts: dict[str, Part] = {"parse": _parse_part(loaded)}
+    for name in sorted(circuit.partitions):
+        box = loaded.boxes[name]
+        slice_ = {"phase": "partition", "name": name, "box": [box.lower, box.upper]}
+        parts[f"partition/{name}"] = _part(slice_, circuit.partitions[name])
+    placements = {name: _placement(loaded, name, tiles, parts) for name in sorted(circuit.placement)}
+    after_placement = _hooks(circuit.after_placement, "after_placement", circuit, parts)
+    connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
+    after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit, parts)
+    plan = Plan(
+        circuit=document.sources[0].path,
+        results=results,
+        cell_types=tuple(sorted(t for t in circuit.cell_types if _is_made(t, placements, circuit))),
+        parts=parts,
+        placements=placements,
+        connections=connections,
+        after_placement=after_placement,
+        after_connectivity=after_connectivity,
+        simulations=tuple(sorted(_chosen(simulations, list(circuit.simulations)))),
+        warnings=tuple(str(w) for w in loaded.warnings),
+    )
+    _add_simulations(plan, loaded)
+    return plan
+
+
+def _parse_part(loaded: Loaded) -> Part:
+    document = loaded.document
+    marks = {json.dumps(path): [m.file, m.line, m.column] for path, m in document.marks.items()}
+    sources = [asdict(source) for source in document.sources]
+    return Part(
+        {"schema": hdf5.SCHEMA_VERSION, "phase": "parse", "tree": document.tree, "marks": marks, "sources": sources}
+    )
+
+
+def _part(slice_: dict, component: Node, inputs: tuple[str, ...] = (), tiles: int | None = None) -> Part:
+    slice_ = {"schema": hdf5.SCHEMA_VERSION, **slice_, "component": components.record(component)}
+    if tiles is not None:
+        slice_["tiles"] = tiles
+    files = {f.digest: str(f.path) for node in component.walk() for f in vars(node).values() if isinstance(f, DataFile)}
+    return Part(json.loads(canonical(slice_)), files, inputs)
+
+
+def _grid(circuit) -> dict:
+    return {"origin": circuit.network.origin, "size": circuit.network.chunk_size}
+
+
+def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Placement:
+    circuit, strategy = loaded.circuit, loaded.circuit.placement[name]
+    kinds = {
+        t: {"radius": circuit.cell_types[t].spatial.radius, "indicator": circuit.indicator(strategy, t)}
+        for t in strategy.cell_types
+    }
+    n_cells = sum(loaded.totals[name].values())
+    n_tiles = number_of_tiles(tiles, n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * 2e-4)
+    sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
+    inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
+    slice_ = {"phase": "place", "name": name, "seed": circuit.seed, "types": kinds, "grid": _grid(circuit)}
+    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles)
+    reads = sorted({t for other in strategy.depends_on for t in circuit.placement[other].cell_types})
+    alone = all(circuit.placed_by(t) == [name] for t in strategy.cell_types)
+    return Placement(
+        cell_types=tuple(strategy.cell_types),
+        tiles=n_tiles,
+        passes=strategy.n_passes,
+        prepares=strategy.prepares(),
+        reads=tuple(reads),
+        direct=n_tiles == 1 and strategy.n_passes == 1 and alone,
+    )
+
+
+def _n_chunks(loaded: Loaded, strategy) -> float:
+    size = loaded.circuit.network.chunk_size
+    n = 0.0
+    for partition in strategy.partitions:
+        x, y, z = (max(d / s, 1.0) for d, s in zip(loaded.boxes[partition].dimensions, size, strict=True))
+        n += x * y * z
+    return n
+
+
+def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
+    circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
+    sets, n_cells = circuit.edge_sets(name), loaded.n_cells()
+    expected = {s: strategy.expected(pair, n_cells) for s, pair in sets.items()}
+    known = [mean for mean, _ in expected.values() if mean == mean]
+    n_edges = sum(known)
+    n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)
+    slice_ = {
+        "phase": "connect",
+        "name": name,
+        "seed": circuit.seed,
+        "grid": _grid(circuit),
+        "sets": {s: list(pair) for s, pair in sets.items()},
+        "expected": {s: [mean, sd] if mean == mean else None for s, (mean, sd) in expected.items()},
+    }
+    parts[f"connect/{name}"] = _part(slice_, strategy, (), n_tiles)
+    return Connection(
+        sets=sets,
+        sources=tuple(strategy.presynaptic.cell_types),
+        targets=tuple(strategy.postsynaptic.cell_types),
+        tiles=n_tiles,
+        prepares=strategy.prepares(),
+        reads=tuple(sorted(s for other in strategy.depends_on for s in circuit.edge_sets(other))),
+        direct=n_tiles == 1,
+    )
+
+
+def _hooks(hooks: dict, phase: str, circuit, parts: dict[str, Part]) -> dict[str, Hook]:
+    """Return the hooks in the order in which they run, and add their parts."""
+    order: list[str] = []
+    while len(order) < len(hooks):
+        ready = [n for n in sorted(hooks) if n not in order and all(d in order for d in hooks[n].depends_on)]
+        order.append(ready[0])
+    stage: dict[str, int] = {}
+    made = {}
+    for name in order:
+        hook = hooks[name]
+        files: dict[str, int | None] = {}
+        for rewritten in hook.rewrites:
+            files[rewritten] = stage.setdefault(rewritten, 0)
+            stage[rewritten] += 1
+        for added in hook.adds:
+            files[added] = None
+            stage[added] = 0
+        made[name] = files
+        slice_ = {"phase": phase, "name": name, "seed": circuit.seed, "grid": _grid(circuit)}
+        parts[f"{phase}/{name}"] = _part(slice_, hook)
+    return {name: Hook(files) for name, files in made.items()}
+
+
+def _is_made(cell_type: str, placements: dict[str, Placement], circuit) -> bool:
+    return any(cell_type in p.cell_types for p in placements.values()) or any(
+        cell_type in hook.adds for hook in circuit.after_placement.values()
+    )
+
+
+def _chosen(asked: object, known: list[str]) -> list[str]:
+    if asked in ("all", None):
+        return known
+    if asked in ("none", []):
+        return []
+    names = asked if isinstance(asked, list) else str(asked).replace(",", " ").split()
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f'simulations: no simulation "{name}"{did_you_mean(name, known)} (simulations: {listed(known)}; all; none)'
+            )
+    return names
+
+
+def _add_simulations(plan: Plan, loaded: Loaded) -> None:
+    circuit = loaded.circuit
+    owner = {s: name for name, c in plan.connections.items() for s in c.sets}
+    edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
+    build = BuildContext()
+    with building(build):
+        for name in plan.simulations:
+            simulation = circuit.simulations[name]
+            resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets)
+            head = {"schema": hdf5.SCHEMA_VERSION, "phase": "simulate", "version": simulation.algorithm_version}
+            if not build.mistakes:
+                plan.parts[f"simulate/{name}"] = Part(json.loads(canonical(head | resolved)))
+    if build.mistakes:
+        raise UserError(build.mistakes).located(loaded.document.locate)

@@ -1,0 +1,25 @@
+"""What a component computes once for all its chunks: the arrays of its prepare step, in a file that vanishes after use."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from snakefold import hdf5
+
+SCHEMA = "prepared"
+
+
+def write_prepared(path: str | Path, digest: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the arrays of a prepare step."""
+    with hdf5.create(path, SCHEMA, digest) as file:
+        for name, array in sorted(arrays.items()):
+            file.create_dataset(name, data=array)
+
+
+def read_prepared(path: str | Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a prepare step; none where the path is empty."""
+    if not path:
+        return {}
+    with hdf5.open_stage(path, SCHEMA) as file:
+        return {name: dataset[()] for name, dataset in file.items()}

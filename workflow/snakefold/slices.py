@@ -1,0 +1,35 @@
+"""Slices: what a job depends on, as canonical JSON, known by the digest of its bytes."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from snakefold.errors import UserError
+
+
+def canonical(value: object) -> str:
+    """Return JSON with sorted keys and no white space: equal values are equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(value: object) -> str:
+    """Return the BLAKE2b digest of a value's canonical JSON."""
+    return hashlib.blake2b(canonical(value).encode(), digest_size=16).hexdigest()
+
+
+def content_digest(slice_: dict) -> str:
+    """Return the digest of a slice without the number of tiles, which changes no result."""
+    return digest_of({key: value for key, value in slice_.items() if key != "tiles"})
+
+
+def read_slice(path: str | Path) -> dict:
+    """Read a frozen slice.
+
+    Raises
+    ------
+    UserError : it is missing or damaged
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the frozen slice cannot be read: {error}; run snakemake again", where=str(path)) from error

@@ -1,0 +1,137 @@
+"""Chunks: the boxes of the grid that `network.chunk_size` lays over the circuit, the units of randomness and failure.
+
+A chunk's id is the Morton code of its grid coordinates (21 bits each, shifted by 2**20 so that they may be negative);
+chunk order is the order of ids. It depends on the grid alone, so enlarging a network renames no chunk.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_SHIFT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid: a corner of one chunk and the size of all, um."""
+
+    origin: tuple[float, float, float]
+    size: tuple[float, float, float]
+
+    def chunk_of(self, positions: np.ndarray) -> np.ndarray:
+        """Return the id of the chunk that holds each point.
+
+        Parameters
+        ----------
+        positions : (n, 3), um
+
+        Returns
+        -------
+        (n,) uint64
+        """
+        return encode(np.floor((np.asarray(positions, np.float64) - self.origin) / self.size).astype(np.int64))
+
+    def bounds(self, chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lower and upper corners of chunks, each (n, 3) float64, um."""
+        lower = decode(chunks) * np.asarray(self.size) + self.origin
+        return lower, lower + self.size
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Boxes cut by the grid: the parts of partitions that lie in one chunk each, in chunk order.
+
+    Attributes
+    ----------
+    chunk : (n,) uint64
+    partition : (n,) int, which of the partitions
+    lower, upper : (n, 3) float64, um
+    """
+
+    chunk: np.ndarray
+    partition: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @property
+    def volume(self) -> np.ndarray:
+        """Volumes, (n,), um^3."""
+        return np.prod(self.upper - self.lower, axis=1)
+
+    def by_chunk(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distinct chunks, (m,), and where the pieces of each begin, (m + 1,)."""
+        chunks, first = np.unique(self.chunk, return_index=True)
+        return chunks, np.append(first, len(self.chunk))
+
+    def select(self, start: int, stop: int) -> "Pieces":
+        """Return a run of pieces."""
+        return Pieces(*(a[start:stop] for a in (self.chunk, self.partition, self.lower, self.upper)))
+
+
+def cut(grid: Grid, boxes: list[np.ndarray]) -> Pieces:
+    """Cut the boxes of some partitions, each (n, 2, 3) float64, at the chunks' faces."""
+    pieces = []
+    for partition, partition_boxes in enumerate(boxes):
+        for lower, upper in partition_boxes:
+            edges, index = [], []
+            for axis in range(3):
+                origin, size = grid.origin[axis], grid.size[axis]
+                first = int(np.floor((lower[axis] - origin) / size))
+                last = int(np.ceil((upper[axis] - origin) / size))
+                steps = np.arange(first, max(last, first + 1) + 1)
+                edges.append(np.clip(steps * size + origin, lower[axis], upper[axis]))
+                index.append(steps[:-1])
+            ijk = np.stack(np.meshgrid(*index, indexing="ij"), -1).reshape(-1, 3)
+            low = np.stack(np.meshgrid(*(e[:-1] for e in edges), indexing="ij"), -1).reshape(-1, 3)
+            high = np.stack(np.meshgrid(*(e[1:] for e in edges), indexing="ij"), -1).reshape(-1, 3)
+            filled = (high > low).all(axis=1)
+            pieces.append((encode(ijk[filled]), np.full(filled.sum(), partition), low[filled], high[filled]))
+    if not pieces:
+        return Pieces(np.empty(0, np.uint64), np.empty(0, int), np.empty((0, 3)), np.empty((0, 3)))
+    chunk, partition, lower, upper = (np.concatenate(part) for part in zip(*pieces, strict=True))
+    order = np.lexsort((partition, chunk))
+    return Pieces(chunk[order], partition[order], lower[order], upper[order])
+
+
+def encode(ijk: np.ndarray) -> np.ndarray:
+    """Return Morton codes, (n,) uint64, of grid coordinates, (n, 3) integers.
+
+    Raises
+    ------
+    ValueError : a coordinate is outside -2**20 to 2**20 - 1
+    """
+    shifted = np.asarray(ijk, np.int64) + _SHIFT
+    if shifted.size and (shifted.min() < 0 or shifted.max() >= 2 * _SHIFT):
+        raise ValueError("a chunk lies more than 2**20 chunks from the origin")
+    x, y, z = (_spread(shifted[:, axis].astype(np.uint64)) for axis in range(3))
+    return x | (y << np.uint64(1)) | (z << np.uint64(2))
+
+
+def decode(codes: np.ndarray) -> np.ndarray:
+    """Return the grid coordinates, (n, 3) int64, of Morton codes."""
+    codes = np.asarray(codes, np.uint64)
+    axes = [_gather(codes >> np.uint64(axis)).astype(np.int64) - _SHIFT for axis in range(3)]
+    return np.stack(axes, axis=-1)
+
+
+_STEPS = [  # spreads 21 bits to every third place (Morton 1966; the usual masks)
+    (32, 0x1F00000000FFFF),
+    (16, 0x1F0000FF0000FF),
+    (8, 0x100F00F00F00F00F),
+    (4, 0x10C30C30C30C30C3),
+    (2, 0x1249249249249249),
+]
+
+
+def _spread(bits: np.ndarray) -> np.ndarray:
+    for shift, mask in _STEPS:
+        bits = (bits | (bits << np.uint64(shift))) & np.uint64(mask)
+    return bits
+
+
+def _gather(bits: np.ndarray) -> np.ndarray:
+    bits = bits & np.uint64(_STEPS[-1][1])
+    for i in range(len(_STEPS) - 1, -1, -1):
+        mask = _STEPS[i - 1][1] if i else 0x1FFFFF
+        bits = (bits | (bits >> np.uint64(_STEPS[i][0]))) & np.uint64(mask)
+    return bits

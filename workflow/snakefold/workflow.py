@@ -1,0 +1,138 @@
+"""What the Snakefile asks the library: the plan of this run, what to do when it starts, and what a mistake looks like.
+
+The process that a user starts makes the plan from the description and freezes it when jobs are about to run; the
+processes that Snakemake spawns, on this or other nodes, find the frozen plan through an environment variable and never
+read the description again.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from snakefold import results
+from snakefold.plan import Plan, thaw
+from snakefold.errors import Mistake, UserError, did_you_mean, listed
+
+FROZEN = "SNAKEFOLD_PLAN"  # "<pid of the main process>:<file>"
+KEYS = {"circuit": None, "results": "results", "tiles": "auto", "simulations": "all"}
+
+
+def plan_for(config: dict) -> Plan:
+    """Return the plan of this run: the frozen one in a spawned process, else one made from the description.
+
+    Raises
+    ------
+    UserError : every mistake in the workflow's keys or in the description
+    """
+    keys = checked(config)
+    folder = results_of(keys)
+    pid, _, frozen = os.environ.get(FROZEN, "").partition(":")
+    if frozen and pid != str(os.getpid()):
+        plan = thaw(frozen)
+        if (plan.circuit, plan.results) == (str(keys["circuit"]), folder):
+            return plan
+    from snakefold.circuit import load
+    from snakefold.plan import make
+
+    loaded = load(str(keys["circuit"]))
+    results.check_owner(folder, str(keys["circuit"]))
+    tiles = None if keys["tiles"] == "auto" else int(keys["tiles"])
+    return make(loaded, folder, tiles, keys["simulations"])
+
+
+def results_of(keys: dict) -> str:
+    """Return the folder of a circuit's results."""
+    return f"{str(keys['results']).rstrip('/')}/{Path(str(keys['circuit'])).stem}"
+
+
+def checked(config: dict) -> dict:
+    """Return the workflow's keys, complete.
+
+    Raises
+    ------
+    UserError : an unknown key, or a value of the wrong kind
+    """
+    mistakes = [
+        Mistake(f'unknown key "{key}"{did_you_mean(key, KEYS)} (keys: {listed(KEYS)})', ("config", key))
+        for key in config
+        if key not in KEYS
+    ]
+    keys = {**KEYS, **config}
+    if not isinstance(keys["circuit"], str) or not keys["circuit"]:
+        mistakes.append(Mistake("should be: a circuit file, as in --config circuit=my.yaml", ("config", "circuit")))
+    elif not results.NAME.fullmatch(Path(keys["circuit"]).stem):
+        what = "the file's name becomes a folder; it should be: letters, digits, _ . -, not starting with a dot or dash"
+        mistakes.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit")))
+    tiles = keys["tiles"]
+    if tiles != "auto" and not (isinstance(tiles, int) and not isinstance(tiles, bool) and 1 <= tiles <= 100_000):
+        mistakes.append(Mistake(f"should be: auto, or 1 to 100000 (got: {tiles!r})", ("config", "tiles")))
+    if not isinstance(keys["results"], str) or not keys["results"]:
+        mistakes.append(Mistake(f"should be: a folder (got: {keys['results']!r})", ("config", "results")))
+    if not isinstance(keys["simulations"], (str, list)):
+        what = f"should be: all, none or names (got: {keys['simulations']!r})"
+        mistakes.append(Mistake(what, ("config", "simulations")))
+    if mistakes:
+        raise UserError(mistakes)
+    return keys
+
+
+def start(plan: Plan) -> list[str]:
+    """Freeze the plan, take over the results folder and ask the simulator; return warnings.
+
+    Called in the main process, before the first job of a real run.
+
+    Raises
+    ------
+    UserError : what the simulator answered "no" to; no job has run
+    """
+    results.check_owner(plan.results, plan.circuit)
+    warnings = list(plan.warnings)
+    if plan.simulations:
+        warnings += ask_simulator(plan)
+    results.claim(plan.results, plan.circuit)
+    os.environ[FROZEN] = f"{os.getpid()}:{plan.freeze().resolve()}"
+    return warnings
+
+
+def ask_simulator(plan: Plan) -> list[str]:
+    """Check all simulations of a plan against NEST, in a process of its own; return what could not be asked.
+
+    Raises
+    ------
+    UserError : everything that NEST answered "no" to, with file and line
+    """
+    from snakefold.nest.validation import validate_all
+
+    slices = [plan.parts[f"simulate/{name}"].slice for name in plan.simulations]
+    verdicts = [verdict for answers in validate_all(slices) for verdict in answers]
+    wrong = [Mistake(v.message, v.path) for v in verdicts if v.answer == "no"]
+    if wrong:
+        raise UserError(dict.fromkeys(wrong)).located(plan.locate)
+    return list(dict.fromkeys(v.message for v in verdicts if v.answer == "unreachable"))
+
+
+@contextlib.contextmanager
+def mistakes_shown() -> Iterator[None]:
+    """Print a user's mistakes as the error family does, and end the process with exit code 1."""
+    try:
+        yield
+    except UserError as error:
+        show(error)
+        sys.exit(1)
+
+
+def show(error: UserError) -> None:
+    """Print every mistake to standard error, in red on a terminal, and how many there were."""
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    n = len(error.mistakes)
+    for mistake in error.mistakes:
+        print(f"{red}{mistake}{plain}", file=sys.stderr)
+    print(f"{n} mistake{'s' if n > 1 else ''}; nothing was run", file=sys.stderr)
+
+
+def warn(warnings: list[str]) -> None:
+    """Print warnings to standard error."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
