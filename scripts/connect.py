@@ -12,7 +12,14 @@ from snakefold import job
 
 
 def main(
-    build: str, nodes: list[str], edges: list[str], prepared: str, tile: int, journal: str, output: str, write_edges: list
+    build: str,
+    nodes: list[str],
+    edges: list[str],
+    prepared: str,
+    tile: int,
+    journal: str,
+    output: str,
+    write_edges: list,
 ) -> None:
     """Connect one tile."""
     from snakefold.connectivity.tile import Inputs, connect

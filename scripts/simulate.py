@@ -13,9 +13,9 @@ from snakefold import job
 
 def main(build: str, nodes: list[str], edges: list[str], folder: str, journal: str) -> None:
     """Run one simulation."""
-    from snakefold.nest.simulation import simulate_part
+    from snakefold.nest.jobs import simulate
 
-    simulate_part(build, nodes, edges, folder, journal)
+    simulate(build, nodes, edges, folder, journal)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from snakefold import job
 
 def main(build: str, output: str) -> None:
     """Validate one simulation."""
-    from snakefold.nest.validation import validate_part
+    from snakefold.nest.jobs import validate
 
-    validate_part(build, output)
+    validate(build, output)
 
 
 if __name__ == "__main__":

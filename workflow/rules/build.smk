@@ -13,7 +13,7 @@ rule build:
     benchmark:
         benchmark_of("build", "{part}")
     params:
-        slice=lambda w: PLAN.parts[w.part].digest,
+        slice=lambda w: PLAN.slice_file(PLAN.parts[w.part].digest),
     wildcard_constraints:
         part=r"[a-z_]+/[^/]+",
     conda:
@@ -21,5 +21,5 @@ rule build:
     message:
         "build: {wildcards.part}"
     shell:
-        "{PYTHON} {SCRIPTS:q}/build.py --slice {PLAN.results:q}/.plan/slices/{params.slice}.json"
+        "snakefold_job build --slice {params.slice:q}"
         " --inputs {input.parts:q} --files {input.files:q} --output {output:q} > {log:q} 2>&1"

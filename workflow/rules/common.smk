@@ -1,34 +1,32 @@
 # Common: the plan of this run, made from the description by the process that the user started, and from then on frozen.
 # Guarantees: PLAN is the same in every process of a run; nothing runs if the description or the simulator says no.
-import os
+import re
 import sys
 
-WORKFLOW = f"{workflow.basedir}/workflow"
-sys.path.insert(0, WORKFLOW)
-os.environ["PYTHONPATH"] = os.pathsep.join([WORKFLOW, *filter(None, [os.environ.get("PYTHONPATH")])])
-for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+LIBRARY = Path(workflow.basedir, "workflow").resolve()
+sys.path.insert(0, str(LIBRARY))
 
 import snakefold
 
-if Path(snakefold.__file__).resolve().parents[1] != Path(WORKFLOW).resolve():
-    sys.exit(f"{WORKFLOW}: the library should be the one beside the workflow (got: {snakefold.__file__})")
+if LIBRARY not in Path(snakefold.__file__).resolve().parents:
+    sys.exit(f"the library should be the one beside the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
 from snakefold import results
-from snakefold.workflow import mistakes_shown, plan_for, start, warn
+from snakefold.workflow import job_environment, job_function, mistakes_shown, plan_for, start, warn
+
+job_environment(LIBRARY)
+shell.prefix(job_function(Path(workflow.basedir, "scripts"), workflow.deployment_settings.deployment_method))
 
 with mistakes_shown():
     PLAN = plan_for(config)
 
-SCRIPTS = f"{workflow.basedir}/scripts"
-PYTHON = "python" if "conda" in [str(m) for m in workflow.deployment_settings.deployment_method] else sys.executable
 ENVS = f"{workflow.basedir}/envs"
 
 
 wildcard_constraints:
     tile=r"\d+",
     color=r"\d+",
-    cell_type="|".join(map(re.escape, PLAN.cell_types)),
+    simulation="|".join(map(re.escape, PLAN.simulations)) or "none",
 
 
 onstart:

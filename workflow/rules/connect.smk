@@ -26,7 +26,7 @@ for name, strategy in PLAN.connections.items():
             message:
                 f"prepare: what connection {name} computes once"
             shell:
-                "{PYTHON} {SCRIPTS:q}/prepare.py connect --build {input.build:q} --nodes {input.nodes:q}"
+                "snakefold_job prepare connect --build {input.build:q} --nodes {input.nodes:q}"
                 " --edges {input.edges:q} --output {output:q} > {log:q} 2>&1"
 
     if strategy.direct:
@@ -52,7 +52,7 @@ for name, strategy in PLAN.connections.items():
             message:
                 f"connect: all synapses of {name}"
             shell:
-                "{PYTHON} {SCRIPTS:q}/connect.py --build {input.build:q} --nodes {input.nodes:q}"
+                "snakefold_job connect --build {input.build:q} --nodes {input.nodes:q}"
                 " --edges {input.edges:q} --prepared={input.prepared:q} --journal {params.journal:q}"
                 " --write-edges {output:q} > {log:q} 2>&1"
 
@@ -79,7 +79,7 @@ for name, strategy in PLAN.connections.items():
             message:
                 f"connect: tile {{wildcards.tile}} of {strategy.tiles} of {name}"
             shell:
-                "{PYTHON} {SCRIPTS:q}/connect.py --build {input.build:q} --nodes {input.nodes:q}"
+                "snakefold_job connect --build {input.build:q} --nodes {input.nodes:q}"
                 " --edges {input.edges:q} --prepared={input.prepared:q} --tile {wildcards.tile}"
                 " --journal {params.journal:q} --output {output:q} > {log:q} 2>&1"
 
@@ -106,7 +106,7 @@ for name, strategy in PLAN.connections.items():
                 message:
                     f"gather: edge set {edge_set}"
                 shell:
-                    "{PYTHON} {SCRIPTS:q}/gather_edges.py --name {params.name:q} --build {input.build:q}"
+                    "snakefold_job gather_edges --name {params.name:q} --build {input.build:q}"
                     " --nodes {input.nodes:q} --edges {input.edges:q} --tiles {input.tiles:q} --output {output:q}"
                     " > {log:q} 2>&1"
 
@@ -133,5 +133,5 @@ for name, hook in PLAN.after_connectivity.items():
         message:
             f"after connectivity: hook {name}"
         shell:
-            "{PYTHON} {SCRIPTS:q}/hook.py after_connectivity --build {input.build:q} --inputs {input.stages:q}"
+            "snakefold_job hook after_connectivity --build {input.build:q} --inputs {input.stages:q}"
             " --nodes {input.nodes:q} --names {params.names:q} --outputs {output:q} > {log:q} 2>&1"

@@ -10,11 +10,10 @@ rule parse:
     benchmark:
         benchmark_of("parse", "parse")
     params:
-        slice=PLAN.parts["parse"].digest,
+        slice=PLAN.slice_file(PLAN.parts["parse"].digest),
     conda:
         f"{ENVS}/build.yaml"
     message:
         "parse: the resolved description"
     shell:
-        "{PYTHON} {SCRIPTS:q}/parse.py --slice {PLAN.results:q}/.plan/slices/{params.slice}.json --output {output:q}"
-        " > {log:q} 2>&1"
+        "snakefold_job parse --slice {params.slice:q} --output {output:q}" " > {log:q} 2>&1"

@@ -26,7 +26,7 @@ for name, strategy in PLAN.placements.items():
             message:
                 f"prepare: what placement {name} computes once"
             shell:
-                "{PYTHON} {SCRIPTS:q}/prepare.py place --build {input.build:q} --partitions {input.partitions:q}"
+                "snakefold_job prepare place --build {input.build:q} --partitions {input.partitions:q}"
                 " --nodes {input.nodes:q} --output {output:q} > {log:q} 2>&1"
 
     if strategy.direct:
@@ -52,7 +52,7 @@ for name, strategy in PLAN.placements.items():
             message:
                 f"place: all cells of {name}"
             shell:
-                "{PYTHON} {SCRIPTS:q}/place.py --build {input.build:q} --partitions {input.partitions:q}"
+                "snakefold_job place --build {input.build:q} --partitions {input.partitions:q}"
                 " --nodes {input.nodes:q} --prepared={input.prepared:q} --journal {params.journal:q}"
                 " --write-nodes {output:q} > {log:q} 2>&1"
 
@@ -80,7 +80,7 @@ for name, strategy in PLAN.placements.items():
             message:
                 f"place: tile {{wildcards.tile}} of {strategy.tiles} of {name}"
             shell:
-                "{PYTHON} {SCRIPTS:q}/place.py --build {input.build:q} --partitions {input.partitions:q}"
+                "snakefold_job place --build {input.build:q} --partitions {input.partitions:q}"
                 " --nodes {input.nodes:q} --earlier {input.earlier:q} --prepared={input.prepared:q}"
                 " --tile {wildcards.tile} --pass {wildcards.color} --journal {params.journal:q}"
                 " --output {output:q} > {log:q} 2>&1"
@@ -94,7 +94,9 @@ for cell_type in PLAN.gathered_cell_types():
             f"gather_cells_{cell_type}"
         input:
             builds=[PLAN.built("place", n) for n in placers],
-            tiles=[f for n in placers for f in tile_files("place", n, PLAN.placements[n].passes, PLAN.placements[n].tiles)],
+            tiles=[
+                f for n in placers for f in tile_files("place", n, PLAN.placements[n].passes, PLAN.placements[n].tiles)
+            ],
         output:
             PLAN.staged("nodes", cell_type),
         log:
@@ -108,7 +110,7 @@ for cell_type in PLAN.gathered_cell_types():
         message:
             f"gather: cells of type {cell_type}"
         shell:
-            "{PYTHON} {SCRIPTS:q}/gather_cells.py --cell-type {params.cell_type:q} --builds {input.builds:q}"
+            "snakefold_job gather_cells --cell-type {params.cell_type:q} --builds {input.builds:q}"
             " --tiles {input.tiles:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -133,5 +135,5 @@ for name, hook in PLAN.after_placement.items():
         message:
             f"after placement: hook {name}"
         shell:
-            "{PYTHON} {SCRIPTS:q}/hook.py after_placement --build {input.build:q} --inputs {input.stages:q}"
+            "snakefold_job hook after_placement --build {input.build:q} --inputs {input.stages:q}"
             " --names {params.names:q} --outputs {output:q} > {log:q} 2>&1"

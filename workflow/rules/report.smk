@@ -16,13 +16,14 @@ rule report:
     benchmark:
         benchmark_of("report", "report")
     params:
+        results=lambda w, output: Path(output[0]).parent,
         cell_types=list(PLAN.cell_types),
         edge_sets=list(PLAN.edge_sets()),
         simulations=list(PLAN.simulations),
     conda:
         f"{ENVS}/report.yaml"
     message:
-        f"report: {{output}}"
+        "report: {output}"
     shell:
-        "{PYTHON} {SCRIPTS:q}/report.py --results {PLAN.results:q} --cell-types {params.cell_types:q}"
+        "snakefold_job report --results {params.results:q} --cell-types {params.cell_types:q}"
         " --edge-sets {params.edge_sets:q} --simulations {params.simulations:q} --output {output:q} > {log:q} 2>&1"

@@ -7,10 +7,9 @@ rule circuit:
         nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
         edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
     output:
-        PLAN.path("circuit_config.json"),
-        PLAN.path("node_sets.json"),
-        PLAN.path("node_types.csv"),
-        PLAN.path("edge_types.csv"),
+        config=PLAN.path("circuit_config.json"),
+        node_sets=PLAN.path("node_sets.json"),
+        types=[PLAN.path("node_types.csv"), PLAN.path("edge_types.csv")],
     log:
         log_of("simulate", "circuit"),
     benchmark:
@@ -20,7 +19,7 @@ rule circuit:
     message:
         f"circuit: {len(PLAN.cell_types)} populations, {len(PLAN.edge_sets())} edge sets"
     shell:
-        "{PYTHON} {SCRIPTS:q}/circuit.py --nodes {input.nodes:q} --edges {input.edges:q} --output {output[0]:q}"
+        "snakefold_job circuit --nodes {input.nodes:q} --edges {input.edges:q} --output {output.config:q}"
         " > {log:q} 2>&1"
 
 
@@ -42,7 +41,7 @@ for name in PLAN.simulations:
         benchmark:
             benchmark_of("simulate", name)
         params:
-            folder=PLAN.path("simulations", name),
+            folder=lambda w, output: Path(output[0]).parent,
             journal=PLAN.path(".journal/simulate", name),
         threads: PLAN.parts[f"simulate/{name}"].slice["run"]["threads"]
         conda:
@@ -50,5 +49,5 @@ for name in PLAN.simulations:
         message:
             f"simulate: {name}"
         shell:
-            "{PYTHON} {SCRIPTS:q}/simulate.py --build {input.build:q} --nodes {input.nodes:q} --edges {input.edges:q}"
+            "snakefold_job simulate --build {input.build:q} --nodes {input.nodes:q} --edges {input.edges:q}"
             " --folder {params.folder:q} --journal {params.journal:q} > {log:q} 2>&1"

@@ -22,4 +22,4 @@ rule validate:
     message:
         "validate: simulation {wildcards.simulation} against NEST"
     shell:
-        "{PYTHON} {SCRIPTS:q}/validate.py --build {input.build:q} --output {output:q} > {log:q} 2>&1"
+        "snakefold_job validate --build {input.build:q} --output {output:q} > {log:q} 2>&1"

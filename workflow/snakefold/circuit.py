@@ -327,3 +327,15 @@ def _cycles(table: str, nodes: dict[str, Node]) -> Iterator[Mistake]:
                 frontier.extend(nodes[other].depends_on)
         if name in reached:
             yield Mistake("depends on itself, directly or through others", (table, name, "depends_on"))
+
+
+def schema() -> dict:
+    """Return the JSON Schema (Draft 2020-12) of circuit descriptions, from the declarations of all that is installed."""
+    definitions: dict[str, dict] = {}
+    root = Circuit.schema(definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Snakefold circuit description",
+        **root,
+        "$defs": definitions,
+    }

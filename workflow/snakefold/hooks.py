@@ -1,7 +1,5 @@
 """Hooks: what changes or adds populations and edge sets between two stages. A stage is read whole and written anew."""
 
-from pathlib import Path
-
 import numpy as np
 
 from snakefold import build, hdf5

@@ -1,5 +1,6 @@
-"""The frame of a job: run its library call, and turn a user's mistake into one message and exit code 1."""
+"""The frame of a job: run its library call, turn a user's mistake into a message, and end the log with what it cost."""
 
+import resource
 import sys
 from collections.abc import Callable
 
@@ -7,12 +8,15 @@ from snakefold.errors import UserError
 
 
 def run(main: Callable[..., None], **arguments: object) -> None:
-    """Call `main` and end the process with exit code 1, without a traceback, after a user's mistake.
+    """Call `main`, and end the process with exit code 1, without a traceback, after a user's mistake.
 
-    Files are often given to several jobs at once; a message that names none says which job it was from the log's name.
+    The last line of the log is `cost: <CPU-s> CPU-s, <MB> MB at most`, of the whole process, start-up included.
     """
     try:
         main(**arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        print(f"cost: {used.ru_utime + used.ru_stime:.3f} CPU-s, {used.ru_maxrss / 1024:.0f} MB at most", flush=True)

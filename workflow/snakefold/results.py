@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from snakefold import hdf5
-from snakefold.plan import Plan
 from snakefold.errors import UserError
+from snakefold.plan import Plan
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 OWNER = ".plan/owner.json"

@@ -7,13 +7,14 @@ read the description again.
 
 import contextlib
 import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snakefold import results
-from snakefold.plan import Plan, thaw
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.plan import Plan, thaw
 
 FROZEN = "SNAKEFOLD_PLAN"  # "<pid of the main process>:<file>"
 KEYS = {"circuit": None, "results": "results", "tiles": "auto", "simulations": "all"}
@@ -106,11 +107,29 @@ def ask_simulator(plan: Plan) -> list[str]:
     from snakefold.nest.validation import validate_all
 
     slices = [plan.parts[f"simulate/{name}"].slice for name in plan.simulations]
-    verdicts = [verdict for answers in validate_all(slices) for verdict in answers]
+    verdicts = [verdict for answers in validate_all(slices).values() for verdict in answers]
     wrong = [Mistake(v.message, v.path) for v in verdicts if v.answer == "no"]
     if wrong:
         raise UserError(dict.fromkeys(wrong)).located(plan.locate)
     return list(dict.fromkeys(v.message for v in verdicts if v.answer == "unreachable"))
+
+
+def job_environment(library: Path) -> None:
+    """Set what every job inherits: the library beside the workflow, and no threads of linear algebra."""
+    others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(library)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(library), *others])
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
+def job_function(scripts: Path, deployment: Iterable[object]) -> str:
+    """Return the shell function `snakefold_job NAME ARGUMENTS` that rules call, as a prefix of their commands.
+
+    A job's command names no interpreter and no folder, so that a moved clone reruns nothing.
+    """
+    python = "python" if "conda" in {getattr(method, "value", str(method)) for method in deployment} else sys.executable
+    run = f'{shlex.quote(python)} {shlex.quote(str(scripts))}/"$name".py "$@"'
+    return f'set -euo pipefail; snakefold_job() {{{{ local name="$1"; shift; {run}; }}}}; '
 
 
 @contextlib.contextmanager

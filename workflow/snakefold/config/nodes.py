@@ -67,6 +67,10 @@ class Attribute:
 class Node:
     """A mapping of the description with declared attributes.
 
+    Class attributes
+    ----------------
+    chosen_by : for the classes of components, the key whose word chose the class; it is not among the attributes
+
     Attributes
     ----------
     node_name : its key in the mapping it stands in
@@ -75,6 +79,7 @@ class Node:
     """
 
     _attributes: ClassVar[dict[str, Attribute]] = {}
+    chosen_by: ClassVar[str] = ""
     node_name: str
     parent: "Node | None"
     path: Path
@@ -101,7 +106,7 @@ class Node:
             build.mistake(path, f"should be: a mapping with {listed(cls.keys())} (got: {value!r:.60})")
             return node
         for key in value:
-            if key not in cls.keys() and key not in cls.extra_keys():
+            if key not in cls.keys():
                 hint = did_you_mean(key, cls.keys())
                 build.mistake((*path, key), f'unknown key "{key}"{hint} (keys: {listed(cls.keys(), 30)})')
         for attribute in cls._attributes.values():
@@ -131,11 +136,6 @@ class Node:
     def keys(cls) -> tuple[str, ...]:
         """Return the keys a description may use here."""
         return tuple(attribute.key for attribute in cls._attributes.values())
-
-    @classmethod
-    def extra_keys(cls) -> tuple[str, ...]:
-        """Return keys that are read by whoever chose this class, such as `strategy`."""
-        return ()
 
     @classmethod
     def attributes(cls) -> Iterator[Attribute]:
@@ -171,7 +171,7 @@ class Node:
                 "type": "object",
                 "description": (cls.__doc__ or "").strip().splitlines()[0],
                 "properties": {a.key: a.schema(definitions) for a in cls._attributes.values()}
-                | {key: {"type": "string"} for key in cls.extra_keys()},
+                | ({cls.chosen_by: {"type": "string"}} if cls.chosen_by else {}),
                 "required": [a.key for a in cls._attributes.values() if a.required is True],
                 "additionalProperties": False,
             }

@@ -72,6 +72,7 @@ class ConnectivityStrategy(Node):
     """
 
     kind: ClassVar[str] = "connectivity"
+    chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
     partitioned_by: ClassVar[str] = "target"
     halo_um: float | None = None
@@ -132,15 +133,12 @@ class ConnectivityStrategy(Node):
         """Return whether it has a `prepare` step."""
         return cls.prepare is not ConnectivityStrategy.prepare
 
-    @classmethod
-    def extra_keys(cls) -> tuple[str, ...]:
-        return ("strategy",)
-
 
 class AfterConnectivity(Node):
     """Base of the hooks that change or add edge sets before the circuit is final."""
 
     kind: ClassVar[str] = "after_connectivity"
+    chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
 
     rewrites = Attribute(
@@ -162,10 +160,6 @@ class AfterConnectivity(Node):
     def postprocess(self, edges: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all edges of the sets it rewrites and adds: {set: {"source", "target": (n,) node ids, columns}}."""
         raise NotImplementedError
-
-    @classmethod
-    def extra_keys(cls) -> tuple[str, ...]:
-        return ("strategy",)
 
 
 def split(pairs: list[Pair], sizes: tuple[list[int], list[int]], source: np.ndarray, target: np.ndarray):

@@ -38,8 +38,14 @@ class Journal:
     def __init__(self, folder: str | Path, digest: str, every_s: float = 2.0):
         self.root, self.folder, self.every_s = Path(folder), Path(folder) / digest, every_s
         self._file = None
-        self._pending: list[bytes] = []
+        self._pending: list[tuple[str, Arrays]] = []
         self._committed_at = time.monotonic()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def discard_others(self) -> None:
         """Remove the journals of other digests: they belong to another description."""
@@ -56,7 +62,7 @@ class Journal:
 
     def append(self, key: str, arrays: Arrays) -> None:
         """Add a finished piece of work; it is committed within `every_s` seconds of the next call, or by `commit`."""
-        self._pending.append(_pack(key, arrays))
+        self._pending.append((key, arrays))
         if time.monotonic() - self._committed_at >= self.every_s:
             self.commit()
 
@@ -76,7 +82,7 @@ class Journal:
                 name = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns():x}.journal"
                 self._file = open(self.folder / name, "xb")  # noqa: SIM115 (lives as long as the job)
             whole = self._file.tell()
-            self._file.write(b"".join(self._pending))
+            self._file.writelines(_pack(*record) for record in self._pending)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

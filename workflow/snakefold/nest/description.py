@@ -164,6 +164,7 @@ class Targetting(Node):
     """Base of what a device is connected to."""
 
     kind: ClassVar[str] = "targetting"
+    chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
 
     def cell_types(self, simulated: list[str]) -> list[str]:
@@ -201,6 +202,7 @@ class Device(Node):
     """Base of the devices."""
 
     kind: ClassVar[str] = "device"
+    chosen_by: ClassVar[str] = "device"
     algorithm_version: ClassVar[int] = 1
     nest_model: ClassVar[str]
     role: ClassVar[str] = "stimulus"
@@ -289,6 +291,7 @@ class NestSimulation(Node):
     """A simulation with NEST."""
 
     kind: ClassVar[str] = "simulation"
+    chosen_by: ClassVar[str] = "simulator"
     algorithm_version: ClassVar[int] = 1
 
     duration = Attribute(types.number(above=0), required=True, unit="ms", doc="Model time.")
@@ -313,10 +316,6 @@ class NestSimulation(Node):
     devices = Attribute(
         types.DictOf(Component("device", "device")), default=lambda node: {}, doc="Stimuli and recorders."
     )
-
-    @classmethod
-    def extra_keys(cls) -> tuple[str, ...]:
-        return ("simulator",)
 
     def resolved(self, seed: int, cell_types: list[str], edge_sets: dict[str, tuple[str, str, str]]) -> dict:
         """Return what a job needs to run it, as plain JSON; mistakes go to the current build.

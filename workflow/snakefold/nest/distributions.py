@@ -38,16 +38,11 @@ def draw(number: Number, n: int, rng: np.random.Generator, least: float = -math.
 
 def fault(number: Number, least: float = -math.inf) -> str:
     """Return what is wrong with a number, or an empty string."""
-    numbers = (
-        {k: v for k, v in number.items() if k != "distribution"} if isinstance(number, dict) else {"value": number}
-    )
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{name} should be a number (got: {value})"
-        if not math.isfinite(value):
-            return f"{name} should be finite (got: {value})"
     if not isinstance(number, dict):
-        return ""
+        return "" if _is_finite(number) else f"a finite number is expected (got: {number})"
+    for name, value in number.items():
+        if name != "distribution" and not _is_finite(value):
+            return f"{name} should be a finite number (got: {value})"
     low, high = number.get("min", -math.inf), number.get("max", math.inf)
     if low > high:
         return f"min should not be above max (got: {low:g} and {high:g})"
@@ -59,6 +54,10 @@ def fault(number: Number, least: float = -math.inf) -> str:
     if _below(number, high) - _below(number, low, strictly=True) < LEAST_ACCEPTED:
         return f"fewer than one in {1 / LEAST_ACCEPTED:.0f} draws is between {low:g} and {high:g}"
     return ""
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def samples(number: Number, least: float = -math.inf) -> list[float]:

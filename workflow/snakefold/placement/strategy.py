@@ -95,6 +95,7 @@ class PlacementStrategy(Node):
     """
 
     kind: ClassVar[str] = "placement"
+    chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
     halo_um: float = 0.0
     n_passes: ClassVar[int] = 1
@@ -162,10 +163,6 @@ class PlacementStrategy(Node):
         """Return whether it has a `prepare` step."""
         return cls.prepare is not PlacementStrategy.prepare
 
-    @classmethod
-    def extra_keys(cls) -> tuple[str, ...]:
-        return ("strategy",)
-
 
 class AfterPlacement(Node):
     """Base of the hooks that change or add cells between placement and connectivity.
@@ -175,6 +172,7 @@ class AfterPlacement(Node):
     """
 
     kind: ClassVar[str] = "after_placement"
+    chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
 
     rewrites = Attribute(
@@ -196,7 +194,3 @@ class AfterPlacement(Node):
     def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all cells of the types it rewrites and adds: {type: {"position": (n, 3) um, columns: (n,)}}."""
         raise NotImplementedError
-
-    @classmethod
-    def extra_keys(cls) -> tuple[str, ...]:
-        return ("strategy",)

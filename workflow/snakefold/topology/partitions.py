@@ -15,6 +15,7 @@ class Partition(Node):
     """
 
     kind: ClassVar[str] = "partition"
+    chosen_by: ClassVar[str] = "type"
     algorithm_version: ClassVar[int] = 1
 
     def layout(self, parent: Box) -> Box:

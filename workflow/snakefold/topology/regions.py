@@ -14,6 +14,7 @@ class Region(Node):
     """Base of the regions."""
 
     kind: ClassVar[str] = "region"
+    chosen_by: ClassVar[str] = "type"
     algorithm_version: ClassVar[int] = 1
 
     children = Attribute(

@@ -1,0 +1,38 @@
+# make demo: set up and run the cortical microcircuit; make test: set up, check style, run the tests.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+SOURCES := workflow scripts tests
+
+.PHONY: demo test lint acceptance benchmark setup clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml tests/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
+	touch $@
+
+demo: setup
+	$(BIN)/snakefold run --cores $(CORES) --quiet rules
+	@echo "report: $(CURDIR)/results/microcircuit/report.html"
+
+lint: setup
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint --config circuit=config/circuits/two_layers.yaml
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts tests config
+
+test: lint
+	$(BIN)/pytest
+
+acceptance: setup
+	$(BIN)/pytest tests/acceptance
+
+benchmark: setup
+	for script in tests/benchmarks/*_*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) .snakemake results .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m snakefold` is the command `snakefold`."""
+
+from snakefold.cli import main
+
+main()

@@ -1,0 +1,121 @@
+"""The command `snakefold`: check a circuit, run the workflow, print the schema, read what a killed simulation left."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from snakefold import __version__
+
+
+@click.group()
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Build and simulate brain circuits as a Snakemake workflow."""
+    context.obj = debug
+
+
+@main.command()
+@click.argument("circuit", type=click.Path())
+@click.option("--simulator/--no-simulator", default=True, help="Also ask NEST about the simulations.")
+@click.pass_obj
+def check(debug: bool, circuit: str, simulator: bool) -> None:
+    """Check a circuit description without running or writing anything; exit code 0 or 1."""
+    with _mistakes_shown(debug):
+        from snakefold.circuit import load
+        from snakefold.plan import make
+        from snakefold.workflow import ask_simulator, warn
+
+        loaded = load(circuit)
+        plan = make(loaded, "results")
+        warn([*plan.warnings, *(ask_simulator(plan) if simulator and plan.simulations else [])])
+        n_sets, n_simulations = len(plan.edge_sets()), len(plan.simulations)
+        expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values() if e]
+        click.echo(
+            f"{circuit}: {sum(loaded.n_cells().values()):,} cells of {len(plan.cell_types)} types, "
+            f"{sum(mean for mean, _ in expected):,.0f} synapses in {n_sets} edge sets, {n_simulations} simulations: fine"
+        )
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("circuit", type=click.Path(), required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
+    """Run the workflow: as `snakemake ARGUMENTS --config circuit=CIRCUIT`, and clean the results folder before.
+
+    Results of components that are no longer in the description are removed. Where NEST cannot be asked here, the
+    simulations are checked by jobs before anything else runs.
+    """
+    if circuit is not None and circuit.startswith("-"):
+        circuit, arguments = None, (circuit, *arguments)
+    with _mistakes_shown(debug):
+        from snakefold import results
+        from snakefold.workflow import ask_simulator, plan_for, warn
+
+        snakefile = _snakefile()
+        config = _config(snakefile, circuit, arguments)
+        plan = plan_for(config)
+        dry = any(a in ("-n", "--dry-run", "--dryrun") for a in arguments)
+        unreachable = ask_simulator(plan) if plan.simulations else []
+        if not dry:
+            for path in results.remove_obsolete(plan):
+                click.echo(f"removed: {path} is no longer part of the circuit", err=True)
+        command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), *arguments]
+        if not any(
+            a.startswith(("-c", "-j", "--cores", "--jobs", "--profile", "--workflow-profile")) for a in arguments
+        ):
+            command += ["--cores", "all"]
+        settings = [f"{key}={value}" for key, value in config.items() if value is not None]
+        if unreachable and not dry:
+            warn(unreachable)
+            done = subprocess.run([*command, "validated", "--config", *settings])
+            if done.returncode:
+                sys.exit(done.returncode)
+        sys.exit(subprocess.run([*command, "--config", *settings]).returncode)
+
+
+def _snakefile() -> Path:
+    here = Path("Snakefile")
+    return here if here.is_file() else Path(__file__).resolve().parents[2] / "Snakefile"
+
+
+def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) -> dict:
+    """Return the workflow's keys: those of config/config.yaml, then those given with --config."""
+    import yaml
+
+    from snakefold.workflow import KEYS
+
+    file = next((f for f in (Path("config/config.yaml"), snakefile.parent / "config/config.yaml") if f.is_file()), None)
+    config = {**KEYS, **(yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file else {})}
+    if "--config" in arguments or "-C" in arguments:
+        at = arguments.index("--config" if "--config" in arguments else "-C")
+        for setting in arguments[at + 1 :]:
+            key, equals, value = setting.partition("=")
+            if not equals or key.startswith("-"):
+                break
+            config[key] = yaml.safe_load(value)
+    if circuit is not None:
+        config["circuit"] = circuit
+    return config
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of circuit descriptions, with all components that are installed."""
+    import json
+
+    from snakefold.circuit import schema as circuit_schema
+
+    click.echo(json.dumps(circuit_schema(), indent=2))
+
+
+def _mistakes_shown(debug: bool):
+    import contextlib
+
+    from snakefold.workflow import mistakes_shown
+
+    return contextlib.nullcontext() if debug else mistakes_shown()

@@ -1,0 +1,270 @@
+"""Figures of the report, as pictures to embed: SVG, and PNG where there are many points.
+
+All are drawn on white, in matplotlib's own style and font whatever the user's settings are, with the same colour for a
+cell type everywhere. Equal content is equal bytes: no dates, no random names.
+"""
+
+import base64
+import contextlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snakefold.report.measures import Summary, integer_bins, outline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# After Okabe & Ito 2008 and Tol 2021, without what is pale on white: told apart with any colour vision.
+CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288", "#882255", "#999933")
+MOST_PANELS = 24
+WIDTH = 7.4  # inch
+_PIXELS = 96  # of the page, per inch
+_DPI = 200  # of a PNG
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#667085",
+    "axes.labelcolor": "#1d2433",
+    "axes.linewidth": 0.7,
+    "xtick.color": "#667085",
+    "ytick.color": "#667085",
+    "xtick.labelcolor": "#1d2433",
+    "ytick.labelcolor": "#1d2433",
+    "text.color": "#1d2433",
+    "text.parse_math": False,  # a "$" in a name is a "$"
+    "svg.hashsalt": "snakefold",
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure to embed.
+
+    Attributes
+    ----------
+    uri : data URI
+    alt : what it shows, in words
+    width, height : px of the page
+    """
+
+    uri: str
+    alt: str
+    width: int
+    height: int
+
+
+def colours(cell_types: Iterable[str]) -> dict[str, str]:
+    """Return cell type -> colour, by the place of its name in alphabetical order; beyond the cycle, it starts again."""
+    return {name: CYCLE[i % len(CYCLE)] for i, name in enumerate(sorted(cell_types))}
+
+
+@contextlib.contextmanager
+def _figure(width: float, height: float) -> Iterator["Figure"]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _picture(figure: "Figure", alt: str, kind: str = "svg") -> Picture:
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+    mime = "image/svg+xml" if kind == "svg" else "image/png"
+    width, height = (round(inch * _PIXELS) for inch in figure.get_size_inches())
+    return Picture(f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}", alt, width, height)
+
+
+def somata(positions: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> Picture:
+    """Draw cells seen from the side, x to the right and z up, the nearest (lowest y) in front.
+
+    Parameters
+    ----------
+    positions : cell type -> (n, 3), um
+    """
+    points = np.concatenate([p for p in positions.values()] or [np.empty((0, 3))])
+    paint = np.repeat([colour[name] for name in positions], [len(p) for p in positions.values()])
+    order = np.argsort(-points[:, 1], kind="stable")
+    spread = np.ptp(points, axis=0) if len(points) else np.ones(3)
+    tall = float(spread[2] / spread[0]) if spread[0] > 0 else 1.0
+    with _figure(WIDTH, float(np.clip(6.4 * tall + 0.6, 2.5, 8.0))) as figure:
+        axes = figure.add_subplot()
+        size = float(np.clip(60 / max(len(points), 1) ** 0.5, 0.7, 5.0))
+        axes.scatter(points[order, 0], points[order, 2], s=size**2, c=paint[order], linewidths=0, alpha=0.85)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set(xlabel="x (µm)", ylabel="z (µm)")
+        shown = ", ".join(f"{name} {len(p)}" for name, p in positions.items())
+        return _picture(figure, f"Side view of the cells, x to the right and z up. Cells shown: {shown}.", "png")
+
+
+def matrix(sources: Sequence[str], targets: Sequence[str], counts: np.ndarray) -> Picture:
+    """Draw (n_sources, n_targets) numbers of synapses as a grid; a pair without synapses is white."""
+    from matplotlib.colors import LogNorm
+
+    n, m = counts.shape
+    side = float(np.clip(5.2 / max(n, m), 0.11, 0.62))
+    present = np.ma.masked_less(counts.astype(np.float64), 1)
+    low, high = (float(present.min()), float(present.max())) if present.count() else (1.0, 1.0)
+    with _figure(WIDTH, n * side + 1.3) as figure:
+        axes = figure.add_subplot()
+        norm = LogNorm(low, max(high, low * 1.001))
+        mesh = axes.pcolormesh(present, cmap="Blues", norm=norm, edgecolors="white", linewidth=0.6, rasterized=False)
+        axes.set_aspect("equal")
+        axes.set_xticks(np.arange(m) + 0.5, targets, rotation=90 if m > 6 else 0, fontsize=_fitting(side))
+        axes.set_yticks(np.arange(n) + 0.5, sources, fontsize=_fitting(side))
+        axes.invert_yaxis()
+        axes.tick_params(length=0)
+        axes.set(xlabel="to", ylabel="from")
+        axes.spines[:].set_visible(False)
+        if max(n, m) <= 12:
+            for i, j in zip(*np.nonzero(counts), strict=True):
+                ink = "white" if norm(counts[i, j]) > 0.6 else "#1d2433"
+                axes.text(j + 0.5, i + 0.5, short(counts[i, j]), ha="center", va="center", color=ink, fontsize=7)
+        figure.colorbar(mesh, ax=axes, label="synapses", shrink=0.8, aspect=25).outline.set_visible(False)
+        alt = f"Grid of the numbers of synapses from {n} to {m} cell types, {short(low)} to {short(high)} per pair."
+        return _picture(figure, alt)
+
+
+def in_degrees(degrees: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> Picture:
+    """Draw a histogram of the synapses per cell for each target type, MOST_PANELS at most.
+
+    Parameters
+    ----------
+    degrees : cell type -> (n,) int
+    """
+    names = list(degrees)[:MOST_PANELS]
+    columns = min(4, max(len(names), 1))
+    rows = max(-(-len(names) // columns), 1)
+    with _figure(WIDTH, 1.55 * rows + 0.4) as figure:
+        for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, _padded(names, rows * columns)):
+            if name is None:
+                axes.set_visible(False)
+                continue
+            edges = integer_bins(degrees[name])
+            heights, _ = np.histogram(degrees[name], edges)
+            axes.stairs(heights, edges, fill=True, color=colour[name])
+            axes.set_title(name, fontsize=9, loc="left")
+            axes.locator_params(nbins=4, integer=True)
+            axes.tick_params(labelsize=7.5)
+        figure.supxlabel("synapses onto a cell", fontsize=9)
+        figure.supylabel("cells", fontsize=9)
+        means = ", ".join(f"{name} {degrees[name].mean():.1f}" for name in names if len(degrees[name]))
+        return _picture(figure, f"Histograms of synapses per cell, by target type. Means: {means or 'none'}.")
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Spikes to draw.
+
+    Attributes
+    ----------
+    spans : parts of the time shown, [(start, stop)], ms
+    rows : cell type -> number of its rows, from the top
+    times, row : cell type -> (n,) ms and rows within the type
+    """
+
+    spans: list[tuple[float, float]]
+    rows: dict[str, int]
+    times: dict[str, np.ndarray]
+    row: dict[str, np.ndarray]
+
+
+def raster(spikes: Raster, colour: Mapping[str, str]) -> Picture:
+    """Draw spikes, a row per cell, ordered by type from the top, one panel per part of the time."""
+    total = max(sum(spikes.rows.values()), 1)
+    height = float(np.clip(0.02 * total + 0.9, 2.0, 5.4))
+    tick = float(np.clip(0.75 * 72 * (height - 0.6) / total, 0.8, 5.0))
+    with _figure(WIDTH, height) as figure:
+        widths = [stop - start for start, stop in spikes.spans]
+        panels = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
+        first = np.concatenate([[0], np.cumsum(list(spikes.rows.values()))]).astype(np.int64)
+        for axes, (start, stop) in zip(panels, spikes.spans, strict=True):
+            for name, at in zip(spikes.rows, first, strict=False):
+                shown = (spikes.times[name] >= start) & (spikes.times[name] <= stop)
+                times, rows = spikes.times[name][shown], spikes.row[name][shown] + at
+                axes.plot(times, rows, ls="none", marker="|", ms=tick, mew=0.6, color=colour[name])
+            for edge in first[1:-1]:
+                axes.axhline(edge - 0.5, color="#d0d5dd", lw=0.5)
+            axes.set(xlim=(start, stop), ylim=(total - 0.5, -0.5), xlabel="time (ms)")
+            axes.locator_params(axis="x", nbins=5)
+        middles = (first[1:] + first[:-1] - 1) / 2
+        inch = (height - 0.6) / max(len(middles), 1)
+        panels[0].set_yticks(middles, list(spikes.rows), fontsize=_fitting(inch))
+        for axes in panels:
+            axes.tick_params(axis="y", length=0)
+        parts = " and ".join(f"{start:g} to {stop:g} ms" for start, stop in spikes.spans)
+        rows = ", ".join(f"{name} {n}" for name, n in spikes.rows.items())
+        return _picture(figure, f"Spikes over time, {parts}, a row per cell. Cells shown: {rows}.", "png")
+
+
+def bars(
+    rates: Mapping[str, Summary], irregularity: Mapping[str, Summary], colour: Mapping[str, str]
+) -> Picture:
+    """Draw mean rates and mean CV of ISI per population, with standard deviations over cells, side by side."""
+    names = list(rates)
+    inch = float(np.clip(6.0 / max(len(names), 1), 0.12, 0.3))
+    with _figure(WIDTH, inch * len(names) + 0.8) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for axes, of, label in ((left, rates, "rate (spikes/s)"), (right, irregularity, "CV of ISI")):
+            means = np.nan_to_num([of[name].mean for name in names])
+            spread = np.nan_to_num([of[name].sd for name in names])
+            shown = np.minimum(spread, means), spread  # whiskers end at 0
+            axes.barh(np.arange(len(names)), means, 0.72, color=[colour[name] for name in names])
+            axes.errorbar(means, np.arange(len(names)), xerr=shown, fmt="none", ecolor="#1d2433", elinewidth=0.8)
+            axes.set(xlabel=label, xlim=(0, None if (means + spread).any() else 1))
+            axes.tick_params(axis="y", length=0)
+        left.set_yticks(np.arange(len(names)), names, fontsize=_fitting(inch))
+        left.set_ylim(len(names) - 0.4, -0.6)
+        shown = ", ".join(f"{name} {rates[name].mean:.2f}" for name in names)
+        return _picture(figure, f"Bars of mean rates and CV of ISI per population. Rates in spikes/s: {shown}.")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One recorded cell: `times` (n,) ms, `values` (n,)."""
+
+    cell_type: str
+    node_id: int
+    times: np.ndarray
+    values: np.ndarray
+
+
+def traces(recorded: Sequence[Trace], variable: str, units: str, colour: Mapping[str, str]) -> Picture:
+    """Draw a variable of some cells over time, one above the other."""
+    with _figure(WIDTH, 0.85 * len(recorded) + 0.7) as figure:
+        panels = figure.subplots(len(recorded), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, trace in zip(panels, recorded, strict=True):
+            axes.plot(*outline(trace.times, trace.values, 1600), lw=0.8, color=colour[trace.cell_type])
+            axes.set_title(f"{trace.cell_type} {trace.node_id}", fontsize=8, loc="left", pad=2)
+            axes.locator_params(axis="y", nbins=3)
+            axes.tick_params(labelsize=7.5)
+        panels[-1].set_xlabel("time (ms)")
+        figure.supylabel(f"{variable} ({units})" if units else variable, fontsize=9)
+        cells = ", ".join(f"{trace.cell_type} {trace.node_id}" for trace in recorded)
+        return _picture(figure, f"{variable} over time of the cells {cells}.")
+
+
+def short(number: float) -> str:
+    """Write a number in at most four characters or so: 950, 1.2k, 35k, 1.2M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size * 0.9995:
+            return f"{number / size:.1f}{letter}" if number < 9.95 * size else f"{number / size:.0f}{letter}"
+    return f"{number:.0f}"
+
+
+def _fitting(inch: float) -> float:
+    """Return a size of letters, pt, for lines that are `inch` apart."""
+    return float(np.clip(72 * inch * 0.8, 3.0, 9.0))
+
+
+def _padded(names: list[str], n: int) -> list[str | None]:
+    return names + [None] * (n - len(names))

@@ -1,0 +1,97 @@
+"""What the description asked for, from the files of the build phase: cells per type, synapses per set, and by whom."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snakefold import build
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many were asked for.
+
+    Attributes
+    ----------
+    mean, sd : number wanted and its spread by design; None where nobody said
+    makers : names of the strategies that make it, and of the hooks that add or rewrite it
+    volume : of the partitions it is placed in, um^3; None where that is not known
+    pair : source and target cell type of an edge set
+    """
+
+    mean: float | None = None
+    sd: float = 0.0
+    makers: tuple[str, ...] = ()
+    volume: float | None = None
+    pair: tuple[str, str] = ("", "")
+
+
+def cells(results: Path, placed_by: Mapping[str, Iterable[str]]) -> dict[str, Wanted]:
+    """Return cell type -> what was wanted.
+
+    Parameters
+    ----------
+    placed_by : cell type -> strategies that its node file names; a strategy that is in none, left over from an earlier
+        description, does not count
+    """
+    strategies = _parts(results, "place")
+    hooks = _parts(results, "after_placement")
+    found = {}
+    for cell_type, names in placed_by.items():
+        placing = [part for part in strategies if cell_type in part.slice["types"]]
+        named = [part for part in placing if part.slice["name"] in set(names)]
+        placing = named or placing
+        found[cell_type] = Wanted(
+            mean=float(sum(_placed(part, cell_type) for part in placing)) if placing else None,
+            makers=(*(part.slice["name"] for part in placing), *_rewriters(hooks, cell_type)),
+            volume=_volume(results, [p for part in placing for p in _attributes(part).get("partitions", [])]),
+        )
+    return found
+
+
+def synapses(results: Path, edge_sets: Iterable[str]) -> dict[str, Wanted]:
+    """Return edge set -> what was wanted."""
+    strategies, hooks = _parts(results, "connect"), _parts(results, "after_connectivity")
+    found = {}
+    for name in edge_sets:
+        by = [part for part in strategies if name in part.slice["sets"]][-1:]
+        mean, sd = next((part.slice["expected"].get(name) or (None, 0.0) for part in by), (None, 0.0))
+        pairs = [part.slice["sets"] for part in by] + [_attributes(part).get("adds") for part in hooks]
+        pair = next((pair[name] for pair in pairs if isinstance(pair, dict) and name in pair), ("", ""))
+        makers = (*(part.slice["name"] for part in by), *_rewriters(hooks, name))
+        found[name] = Wanted(mean, float(sd or 0.0), makers, pair=tuple(pair))
+    return found
+
+
+def digests(results: Path) -> dict[str, str]:
+    """Return part -> digest, of every file of the build phase."""
+    folder = results / "build"
+    paths = sorted(folder.rglob("*.h5"), key=lambda path: path.relative_to(folder).as_posix())
+    return {path.relative_to(folder).with_suffix("").as_posix(): build.read(path).digest for path in paths}
+
+
+def _parts(results: Path, phase: str) -> list[build.Built]:
+    return [build.read(path) for path in sorted((results / "build" / phase).glob("*.h5"))]
+
+
+def _attributes(part: build.Built) -> dict:
+    return part.slice["component"]["attributes"]
+
+
+def _placed(part: build.Built, cell_type: str) -> int:
+    return int(part.arrays["counts"][_attributes(part)["cell_types"].index(cell_type)].sum())
+
+
+def _rewriters(hooks: list[build.Built], name: str) -> list[str]:
+    return [h.slice["name"] for h in hooks if any(name in (_attributes(h).get(key) or ()) for key in ("adds", "rewrites"))]
+
+
+def _volume(results: Path, partitions: list[str]) -> float | None:
+    """Return the volume of some partitions, um^3; None if there are none or one's file is missing."""
+    files = [results / "build" / "partition" / f"{name}.h5" for name in sorted(set(partitions))]
+    if not files or not all(file.exists() for file in files):
+        return None
+    boxes = [build.read(file).arrays["boxes"] for file in files]
+    return float(sum(np.diff(box, axis=1)[:, 0].prod(axis=1).sum() for box in boxes))
