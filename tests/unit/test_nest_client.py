@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-
+import snakefold
 from snakefold.nest import catalogue
 from snakefold.nest.catalogue import Catalogue
 from snakefold.nest.client import SERVER, Kernel, Unreachable, environment
@@ -125,8 +125,7 @@ def test_hanging_kernel_is_unreachable_and_ended():
     ],
 )
 def test_python_without_nest_is_unreachable(tmp_path, line, words):
-    environment = interpreter(tmp_path, line if "-S" not in line else f"unset PYTHONPATH; {line}")
-    with Kernel(python=environment) as kernel:
+    with Kernel(python=interpreter(tmp_path, f"unset PYTHONPATH; {line}")) as kernel:
         answers = kernel.ask([ABOUT, NODE])
     assert all(isinstance(answer, Unreachable) and words in answer.message for answer in answers)
     assert kernel.n_started == 1 and kernel.pid is None
@@ -140,7 +139,8 @@ def test_missing_interpreter_is_unreachable(tmp_path):
 
 def test_launchers_variables_are_stripped(monkeypatch):
     launched = dict.fromkeys(
-        ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_NTASKS", "PRTE_X", "HYDRA_X", "MPICH_X", "I_MPI_X"], "2"
+        ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_NTASKS", "PRTE_X", "HYDRA_X", "MPICH_X", "I_MPI_X"],
+        "2",
     )
     for name, value in (launched | {"OTEL_TRACES_EXPORTER": "x", "OMP_NUM_THREADS": "7", "KEPT": "1"}).items():
         monkeypatch.setenv(name, value)
@@ -166,7 +166,8 @@ def test_kernel_ends_with_its_caller(tmp_path):
         "import time\nfrom snakefold.nest.client import Kernel\n"
         "kernel = Kernel()\nkernel.ask([{'ask': 'about'}])\nprint(kernel.pid, flush=True)\ntime.sleep(60)\n"
     )
-    caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    library = os.environ | {"PYTHONPATH": str(Path(snakefold.__file__).parents[1])}
+    caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=library)
     pid = int(caller.stdout.readline())
     assert is_running(pid)
     caller.kill()

@@ -1,7 +1,8 @@
 """The circuit: the root of the typed tree, and the checks that need the whole of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isfinite, prod
 from pathlib import Path
 
 from snakefold import components
@@ -15,9 +16,11 @@ from snakefold.errors import Mistake, UserError, listed
 from snakefold.placement.counts import total
 from snakefold.placement.strategy import PlacementStrategy, Spatial
 from snakefold.topology.boxes import Box
+from snakefold.topology.chunks import FARTHEST_CHUNK
 from snakefold.topology.regions import lay_out
 
 DEFAULT_SEED = 1
+MOST_CHUNKS = 10**7  # of one partition
 
 
 class Network(Node):
@@ -202,8 +205,7 @@ def load(path: str | Path) -> Loaded:
                 raise UserError(build.mistakes)
     except UserError as error:
         raise error.located(document.locate) from None
-    for warning in loaded.warnings:
-        object.__setattr__(warning, "where", document.locate(warning.path))
+    loaded.warnings = [replace(w, where=document.locate(w.path)) for w in loaded.warnings]
     return loaded
 
 
@@ -256,6 +258,8 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
     circuit = loaded.circuit
     if circuit.rng is None or circuit.rng.seed is None:
         loaded.warnings.append(Mistake(f"no rng.seed: the fixed default {DEFAULT_SEED} is used", ("rng",)))
+    if (yield from _faults_of(_partition_faults, loaded)):
+        return
     before = yield from _faults_of(_placement_faults, loaded)
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
@@ -282,6 +286,20 @@ def _faults_of(check, loaded: Loaded) -> Iterator[Mistake]:
     return bool(found)
 
 
+def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
+    network = loaded.circuit.network
+    for name, box in loaded.boxes.items():
+        if not all(d > 0 for d in box.dimensions) or not isfinite(box.volume):
+            yield Mistake(f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name))
+            continue
+        corners = zip(box.lower, box.upper, network.origin, network.chunk_size, strict=True)
+        span = [((low - origin) / size, (high - origin) / size) for low, high, origin, size in corners]
+        n = prod(max(high - low, 1.0) for low, high in span)
+        if n > MOST_CHUNKS or max(abs(end) for ends in span for end in ends) > FARTHEST_CHUNK:
+            what = f"is cut into {n:.3g} chunks (at most {MOST_CHUNKS:.0e}, {FARTHEST_CHUNK} from the origin along an axis)"
+            yield Mistake(f"{what}; network.chunk_size should be larger", ("partitions", name))
+
+
 def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
     circuit = loaded.circuit
 
@@ -299,8 +317,10 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
             try:
                 totals[cell_type] = total(circuit.indicator(strategy, cell_type), measure)
             except UserError as error:
-                yield from (m for m in error.mistakes if m not in reported)
-                reported.update(error.mistakes)
+                own = ("cell_types", cell_type, "spatial")
+                found = [m if m.path else replace(m, path=own) for m in error.mistakes]
+                yield from (m for m in found if m not in reported)
+                reported.update(found)
         for cell_type in strategy.overrides:
             if cell_type not in strategy.cell_types:
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))

@@ -221,9 +221,9 @@ class Component(types.Type):
 
     def schema(self, definitions: dict) -> dict:
         cases = []
-        for names, cls in installed(self.kind):
-            chosen = {"properties": {self.key: {"enum": names}}}
-            if self.default not in names:
+        for words, cls in installed(self.kind):
+            chosen = {"properties": {self.key: {"enum": words}}}
+            if self.default not in words:
                 chosen["required"] = [self.key]
             cases.append({"if": chosen, "then": cls.schema(definitions)})
         return {"type": "object", "allOf": cases} | ({} if self.default else {"required": [self.key]})
@@ -231,17 +231,16 @@ class Component(types.Type):
     def cast(self, value, path, parent):
         if not isinstance(value, dict):
             return types.wrong(path, f'a mapping with "{self.key}"', value)
-        name = value.get(self.key, self.default)
-        if not name:
-            names = listed(names(self.kind))
-            context.current().mistake(path, f'"{self.key}" is missing (one of: {names})')
+        name = self.default if value.get(self.key) is None else value[self.key]
+        if name == "":
+            context.current().mistake(path, f'"{self.key}" is missing (one of: {listed(names(self.kind), 20)})')
             return INVALID
         cls = find(self.kind, name) if isinstance(name, str) else None
         if cls is None:
-            names = names(self.kind)
-            hint = did_you_mean(name, names)
+            known = names(self.kind)
             context.current().mistake(
-                (*path, self.key), f'no {self.kind} component "{name}"{hint} ({self.key}: {listed(names, 20)})'
+                (*path, self.key),
+                f'no {self.kind} component "{name!s:.60}"{did_you_mean(name, known)} ({self.key}: {listed(known, 20)})',
             )
             return INVALID
         return cls.build({k: v for k, v in value.items() if k != self.key}, path, parent)

@@ -223,7 +223,8 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def _tuples(fields: dict) -> dict:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    made = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return made | ({"sets": _tuples(made["sets"])} if "sets" in made else {})
 
 
 def make(loaded: Loaded, results: str, tiles: int | None = None, simulations: object = "all") -> Plan:
@@ -386,7 +387,7 @@ def _chosen(asked: object, known: list[str]) -> list[str]:
             raise UserError(
                 f'simulations: no simulation "{name}"{did_you_mean(name, known)} (simulations: {listed(known)}; all; none)'
             )
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _add_simulations(plan: Plan, loaded: Loaded) -> None:

@@ -14,7 +14,7 @@ _OPERATORS = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: lambda a, b: math.pow(a, b) if abs(b) > 64 or isinstance(b, float) else a**b,
+    ast.Pow: lambda a, b: math.pow(a, b) if max(abs(a), abs(b)) > 64 or isinstance(b, float) else a**b,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
@@ -23,6 +23,10 @@ FUNCTIONS = {
     for name in ("sqrt", "exp", "log", "log10", "sin", "cos", "tan", "atan2", "floor", "ceil", "hypot")
 } | {"round": round, "min": min, "max": max, "abs": abs}
 CONSTANTS = {"pi": math.pi, "e": math.e}
+
+
+class _Refused(ValueError):
+    """What an expression may not say."""
 
 
 def evaluate(text: str, variables: dict[str, float]) -> float:
@@ -36,11 +40,15 @@ def evaluate(text: str, variables: dict[str, float]) -> float:
     if len(text) > 1000:
         raise ValueError("is longer than 1000 characters")
     try:
-        value = _value(ast.parse(text, mode="eval").body, variables)
+        tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f'"{text}" is not arithmetic: {getattr(error, "msg", error)}') from None
+    try:
+        value = _value(tree, variables)
         finite = math.isfinite(value)
-    except SyntaxError as error:
-        raise ValueError(f'"{text}" is not arithmetic: {error.msg}') from None
-    except (ArithmeticError, TypeError, RecursionError, MemoryError) as error:
+    except _Refused:
+        raise
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f'"{text}" cannot be evaluated: {error}') from None
     if not finite:
         raise ValueError(f'"{text}" is not finite')
@@ -54,7 +62,7 @@ def _value(node: ast.expr, variables: dict[str, float]) -> float:
         case ast.Name(id=name):
             known = {**CONSTANTS, **variables}
             if name not in known:
-                raise ValueError(f'no variable "{name}" (variables: {", ".join(known)})')
+                raise _Refused(f'no variable "{name}" (variables: {", ".join(known)})')
             return known[name]
         case ast.UnaryOp(op=op) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(node.operand, variables))
@@ -62,4 +70,4 @@ def _value(node: ast.expr, variables: dict[str, float]) -> float:
             return _OPERATORS[type(op)](_value(node.left, variables), _value(node.right, variables))
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
             return FUNCTIONS[name](*(_value(a, variables) for a in node.args))
-    raise ValueError(f'"{ast.unparse(node)}" is not allowed here: numbers, variables, + - * / ** and functions')
+    raise _Refused(f'"{ast.unparse(node)}" is not allowed here: numbers, variables, + - * / ** and functions')

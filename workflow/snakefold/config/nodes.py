@@ -5,7 +5,7 @@ the JSON Schema (`schema`). Attributes are built in declaration order, parents b
 and `constraint` may be functions of the node under construction, which knows its parent and what was built before.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from snakefold.config import context
@@ -169,7 +169,7 @@ class Node:
             definitions[name] = {}  # stops the recursion of classes that contain themselves
             definitions[name] = {
                 "type": "object",
-                "description": (cls.__doc__ or "").strip().splitlines()[0],
+                "description": (cls.__doc__ or cls.__name__).strip().split("\n")[0],
                 "properties": {a.key: a.schema(definitions) for a in cls._attributes.values()}
                 | ({cls.chosen_by: {"type": "string"}} if cls.chosen_by else {}),
                 "required": [a.key for a in cls._attributes.values() if a.required is True],
@@ -224,6 +224,3 @@ def _thread(cls: type, inherited: dict[str, Attribute], declared: dict[str, Any]
             order.append(name)
     merged = inherited | declared
     return {n: merged[n] for n in order if isinstance(merged[n], Attribute)}
-
-
-Check = Callable[[Node], bool | str]

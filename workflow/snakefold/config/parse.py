@@ -7,6 +7,7 @@ takes over the named keys. References are relative to the file in which they sta
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from json.decoder import scanstring
@@ -18,7 +19,7 @@ from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.errors import Path as TreePath
 
 MOST_BYTES = {".yaml": 2_000_000, ".yml": 2_000_000, ".json": 64_000_000}
-MOST_VALUES = 5_000_000
+MOST_VALUES = 2_000_000
 MOST_DEPTH = 100
 
 
@@ -97,7 +98,7 @@ def parse(path: str | Path) -> Document:
     UserError : every file that is missing or malformed, every reference that is cyclic or leads nowhere
     """
     resolver = _Resolver()
-    root = resolver.file(str(path), "")
+    root = resolver.file(resolver.name(path), "")
     if not isinstance(root, Mapping):
         raise UserError(f"a circuit description should be: a mapping (got: {type(root).__name__})", where=str(path))
     tree = resolver.resolve(root, (str(path), ()), ())
@@ -115,6 +116,12 @@ class _Resolver:
         self.files: dict[str, object] = {}
         self.sources: dict[str, Source] = {}
         self.mistakes: list[Mistake] = []
+        self.paths: dict[str, str] = {}  # real path -> the path under which the file was met first
+        self.left = MOST_VALUES
+
+    def name(self, path: str | Path) -> str:
+        """Return the one path by which a file is known here, however it was referred to."""
+        return self.paths.setdefault(os.path.realpath(path), str(path))
 
     def file(self, path: str, asked_from: str) -> object:
         """Return the marked tree of a file, read once."""
@@ -124,6 +131,9 @@ class _Resolver:
 
     def resolve(self, value, at, open_nodes):
         """Return `value` (which stands at (file, pointer)) with every reference below it replaced."""
+        self.left -= 1
+        if self.left < 0:
+            raise UserError(f"holds too much: more than {MOST_VALUES} values (references count)", where=at[0])
         if isinstance(value, Sequence):
             result = Sequence(value.mark)
             for i, (item, mark) in enumerate(zip(value, value.marks, strict=True)):
@@ -164,7 +174,7 @@ class _Resolver:
             self._mistake(mark, f"a reference should be: file#/pointer (got: {ref!r})")
             return nothing
         name, _, pointer = ref.partition("#")
-        file = str(Path(at[0]).parent / name) if name else at[0]
+        file = self.name(Path(at[0]).parent / name) if name else at[0]
         steps = tuple(s.replace("~1", "/").replace("~0", "~") for s in pointer.strip("/").split("/") if s)
         try:
             value = self.file(file, str(mark))
@@ -177,12 +187,17 @@ class _Resolver:
                 self._mistake(mark, f"cyclic reference: {ref} leads back to {_name(node)}, from where it was reached")
                 return nothing
         for i, step in enumerate(steps):
-            if isinstance(value, Mapping) and step not in value and ("$ref" in value or "$import" in value):
-                here = (file, steps[:i])
-                if here in open_nodes:
+            if isinstance(value, Mapping) and ("$ref" in value or "$import" in value):
+                here, n = (file, steps[:i]), len(self.mistakes)
+                if here not in open_nodes:
+                    whole = self.resolve(value, here, open_nodes)
+                    if len(self.mistakes) > n and step in value:  # they are reported where they stand
+                        del self.mistakes[n:]
+                    else:
+                        value = whole
+                elif step not in value:
                     self._mistake(mark, f"cyclic reference: {ref} leads back to {_name(here)}")
                     return nothing
-                value = self.resolve(value, here, open_nodes)
             if isinstance(value, Mapping) and step in value:
                 value = value[step]
             elif isinstance(value, Sequence) and step.isdecimal() and int(step) < len(value):
@@ -238,13 +253,13 @@ def read_file(path: str, asked_from: str = "") -> tuple[object, Source]:
     UserError : missing, too large, not UTF-8, malformed (with line and column), or a key that stands twice
     """
     ending = Path(path).suffix.lower()
+    asked = f" (referred to at {asked_from})" if asked_from else ""
     if ending not in MOST_BYTES:
-        raise UserError(f"a circuit file should end in: {', '.join(MOST_BYTES)}", where=path)
+        raise UserError(f"a circuit file should end in: {', '.join(MOST_BYTES)}{asked}", where=path)
     try:
         raw = Path(path).read_bytes()
-    except OSError as error:
-        asked = f" (referred to at {asked_from})" if asked_from else ""
-        raise UserError(f"cannot be read: {error.strerror}{asked}", where=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in its name
+        raise UserError(f"cannot be read: {getattr(error, 'strerror', error)}{asked}", where=path) from None
     if len(raw) > MOST_BYTES[ending]:
         raise UserError(
             f"is larger than {MOST_BYTES[ending] // 1_000_000} MB; import positions or pairs from CSV", where=path

@@ -121,9 +121,23 @@ def boolean() -> Leaf:
     return Leaf({"type": "boolean"}, "true or false")
 
 
+class Plain(Leaf):
+    """Any plain value, without numbers that are not finite."""
+
+    def cast(self, value, path, parent):
+        for step, item in _items(value):
+            if self.cast(item, (*path, step), parent) is INVALID:
+                return INVALID
+        return wrong(path, "a finite number", value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _items(value: object) -> list[tuple[str | int, object]]:
+    return list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+
+
 def anything() -> Leaf:
     """Return the handler of any plain value."""
-    return Leaf({}, "a plain value")
+    return Plain({}, "a plain value")
 
 
 class Choice(Leaf):
@@ -204,7 +218,7 @@ class Positions(Type):
 
         try:
             array = np.array(value, dtype=np.float64).reshape(-1, 3) if value == [] else np.array(value, dtype=float)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return wrong(path, "a list of points [x, y, z]", value)
         if array.ndim != 2 or array.shape[1] != 3 or not np.isfinite(array).all():
             return wrong(path, "an array of finite points of shape (n, 3)", f"shape {array.shape}")

@@ -17,6 +17,7 @@ from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.edges import Edges, write_edges
 from snakefold.sonata.tiles import write_tile
 from snakefold.streams import stream
+from snakefold.topology.chunks import names
 from snakefold.topology.tiles import boundaries
 
 
@@ -113,7 +114,8 @@ def connect(inputs: Inputs, tile: int, journal: str | Path, output: str | Path =
     connecting = Connecting(inputs)
     compute = _Computer(connecting)
     first, last = boundaries(compute.cost, connecting.built.slice["tiles"])[tile : tile + 2]
-    keys = [f"{block}/{chunk}" for block, chunk in compute.units[first:last]]
+    units = compute.units[first:last]
+    keys = [f"{block}/{name}" for (block, _), name in zip(units, names([chunk for _, chunk in units]), strict=True)]
     book = Journal(journal, connecting.digest)
     made = fanout.run(keys, lambda i: compute(first + i), book, f"connect {connecting.name}")
     if output:

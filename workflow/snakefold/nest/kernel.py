@@ -283,7 +283,7 @@ def main():
         questions = Questions(nest, modules)
     except BaseException as error:
         answer({"failed": f"{type(error).__name__}: {error}"})
-        return
+        os._exit(1)  # the reading thread waits for a line that will not come
     answer({"ready": questions.about()})
     for line in lines:
         asked = json.loads(line)

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -54,6 +55,10 @@ _WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MPI_LOCALNRANK
 Report = Callable[[str], None]
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def simulate(
     simulation: Mapping,
     nodes: Mapping[str, Path],
@@ -61,7 +66,7 @@ def simulate(
     folder: str | Path,
     journal_folder: str | Path,
     digest: str,
-    report: Report = print,
+    report: Report = _say,
     *,
     segment_ms: float = SEGMENT_MS,
     commit_every_s: float = 2.0,
@@ -291,13 +296,15 @@ def _run(nest, simulation: Mapping, recorders: Recorders, journal: Journal, repo
     run, name = simulation["run"], simulation["name"]
     resolution, n_steps = run["resolution"], round(run["duration"] / run["resolution"])
     per_segment = max(1, round(segment_ms / resolution))
+    began = time.monotonic()
     for start in range(0, n_steps, per_segment):
         stop = min(start + per_segment, n_steps)
         with _naming(nest, "simulations", name):
             nest.Simulate((stop - start) * resolution)
         until = round(stop * resolution, 6)
         journal.append(SEGMENT, recorders.drain(until))
-        report(f"{name}: {until:g} of {run['duration']:g} ms, {recorders.n_spikes} spikes")
+        left = (time.monotonic() - began) * (n_steps / stop - 1)
+        report(f"{name}: {until:g} of {run['duration']:g} ms, {recorders.n_spikes} spikes, about {left:.0f} s left")
 
 
 def _write(simulation: Mapping, header: Header, journal: Journal, folder: Path, digest: str, nest_version: str) -> None:

@@ -255,7 +255,7 @@ class _Validation:
         constants_path, drawn = (*path, "constants"), {}
         for key, number in cell["parameters"].items():
             if not fault(number):
-                drawn[key] = samples(number)
+                drawn[key] = samples(number) if isinstance(number, dict) else [number]
 
         def then() -> None:
             taken = self.accepted[constants_path]

@@ -9,12 +9,23 @@ from collections.abc import Callable
 
 import numpy as np
 
+from snakefold.errors import UserError
+
+MOST_CELLS = 2**32 - 1  # of one type: node ids have 32 bits
 Measure = Callable[[str], tuple[float, float]]  # partition name -> (volume um^3, footprint um^2)
 
 
 def total(indicator: dict, measure: Measure) -> int:
-    """Return the number of cells that an indicator asks for."""
-    return round(estimate(indicator, measure))
+    """Return the number of cells that an indicator asks for.
+
+    Raises
+    ------
+    UserError : more than can be numbered
+    """
+    wanted = estimate(indicator, measure)
+    if not wanted <= MOST_CELLS:
+        raise UserError(f"{wanted:.3g} cells asked for; there can be at most {MOST_CELLS}")
+    return round(wanted)
 
 
 def estimate(indicator: dict, measure: Measure) -> float:

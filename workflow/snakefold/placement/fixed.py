@@ -20,6 +20,8 @@ class FixedPositions(PlacementStrategy):
 
     positions = Attribute(types.Positions(), required=True, unit="um", doc="Positions, [[x, y, z], ...].")
 
+    _by_chunk: tuple[np.ndarray, np.ndarray] | None = None  # chunk ids and positions, in chunk order
+
     def indicator(self, cell_type: str) -> dict | None:
         return None if self.positions is None else {"count": len(self.positions)}
 
@@ -28,5 +30,10 @@ class FixedPositions(PlacementStrategy):
         return chunks, np.tile(counts, (len(totals), 1))
 
     def place(self, chunk: Chunk, rng: np.random.Generator, given: Given) -> dict[str, Arrays]:
-        inside = ((self.positions >= chunk.lower) & (self.positions < chunk.upper)).all(axis=1)
-        return {cell_type: {"position": self.positions[inside]} for cell_type in chunk.counts}
+        if self._by_chunk is None:
+            chunks = chunk.grid.chunk_of(self.positions)
+            order = np.argsort(chunks, kind="stable")
+            self._by_chunk = chunks[order], self.positions[order]
+        chunks, positions = self._by_chunk
+        first, last = np.searchsorted(chunks, [chunk.id, chunk.id + 1])
+        return {cell_type: {"position": positions[first:last]} for cell_type in chunk.counts}

@@ -13,7 +13,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
-from snakefold.placement.counts import deal
+from snakefold.placement.counts import MOST_CELLS, deal
 from snakefold.topology.chunks import Grid, Pieces
 
 Arrays = dict[str, np.ndarray]
@@ -29,6 +29,7 @@ class Chunk:
     lower, upper : corners, (3,), um
     pieces : the parts of the strategy's partitions in it; their volumes are `pieces.volume`, um^3
     counts : number of cells to place, by cell type
+    grid : the grid that it is a chunk of
     """
 
     id: int
@@ -36,6 +37,7 @@ class Chunk:
     upper: np.ndarray
     pieces: Pieces
     counts: dict[str, int]
+    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Indicators(Node):
 
     INDICATORS: ClassVar[tuple[str, ...]] = ("count", "density", "planar_density", "relative_to")
 
-    count = Attribute(types.integer(min=0), doc="Number of cells in all.")
+    count = Attribute(types.integer(min=0, max=MOST_CELLS), doc="Number of cells in all.")
     density = Attribute(types.number(min=0), unit="um^-3", doc="Cells per volume of the partitions.")
     planar_density = Attribute(types.number(min=0), unit="um^-2", doc="Cells per x-y area of the partitions.")
     relative_to = Attribute(

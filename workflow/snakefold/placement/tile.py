@@ -17,7 +17,7 @@ from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile, write_tile
 from snakefold.streams import stream
-from snakefold.topology.chunks import Pieces, cut
+from snakefold.topology.chunks import Pieces, cut, names
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def place(
     chunks, counts = arrays["chunks"][which], arrays["counts"][:, which]
     compute = _Computer(placing, chunks, counts)
     book = Journal(journal, placing.digest)
-    made = fanout.run([str(c) for c in chunks], compute, book, f"place {placing.built.slice['name']}")
+    made = fanout.run(names(chunks), compute, book, f"place {placing.built.slice['name']}")
     rows = {t: np.array([len(a[f"{t}/x"]) for a in made], np.int64) for t in placing.strategy.cell_types}
     if output:
         groups = {t: _join(made, t, placing) for t in rows}
@@ -154,20 +154,21 @@ class _Computer:
         strategy, name = self.placing.strategy, self.placing.built.slice["name"]
         pieces = self.placing.pieces.select(*self.spans[i])
         counts = dict(zip(strategy.cell_types, self.counts[:, i].tolist(), strict=True))
-        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts)
+        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, self.placing.built.grid)
         rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
         placed = strategy.place(chunk, rng, self._given(chunk))
         arrays = {}
         for cell_type, wanted in counts.items():
             columns = dict(placed.get(cell_type, {"position": np.empty((0, 3))}))
-            position = np.asarray(columns.pop("position"), np.float32)
+            exact = np.asarray(columns.pop("position"))
+            position = exact.astype(np.float32)
             if position.ndim != 2 or position.shape[1] != 3 or len(position) > wanted:
                 raise UserError(expects(f"positions of {cell_type}", f"at most ({wanted}, 3)", position.shape))
             for axis, letter in enumerate("xyz"):
                 arrays[f"{cell_type}/{letter}"] = np.ascontiguousarray(position[:, axis])
             if len(strategy.partitions) > 1:
                 order = np.argsort(np.argsort(strategy.partitions))
-                arrays[f"{cell_type}/partition"] = order[_partition_of(position, pieces)].astype(np.uint32)
+                arrays[f"{cell_type}/partition"] = order[_partition_of(exact, pieces)].astype(np.uint32)
             for column, dtype in strategy.columns.items():
                 arrays[f"{cell_type}/{column}"] = np.asarray(columns.get(column, np.zeros(len(position))), dtype)
         return arrays

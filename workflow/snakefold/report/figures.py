@@ -145,10 +145,10 @@ def in_degrees(degrees: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> 
     columns = min(4, max(len(names), 1))
     rows = max(-(-len(names) // columns), 1)
     with _figure(WIDTH, 1.55 * rows + 0.4) as figure:
-        for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, _padded(names, rows * columns)):
-            if name is None:
-                axes.set_visible(False)
-                continue
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes in panels[len(names) :]:
+            axes.set_visible(False)
+        for axes, name in zip(panels, names, strict=False):
             edges = integer_bins(degrees[name])
             heights, _ = np.histogram(degrees[name], edges)
             axes.stairs(heights, edges, fill=True, color=colour[name])
@@ -206,9 +206,7 @@ def raster(spikes: Raster, colour: Mapping[str, str]) -> Picture:
         return _picture(figure, f"Spikes over time, {parts}, a row per cell. Cells shown: {rows}.", "png")
 
 
-def bars(
-    rates: Mapping[str, Summary], irregularity: Mapping[str, Summary], colour: Mapping[str, str]
-) -> Picture:
+def bars(rates: Mapping[str, Summary], irregularity: Mapping[str, Summary], colour: Mapping[str, str]) -> Picture:
     """Draw mean rates and mean CV of ISI per population, with standard deviations over cells, side by side."""
     names = list(rates)
     inch = float(np.clip(6.0 / max(len(names), 1), 0.12, 0.3))
@@ -264,7 +262,3 @@ def short(number: float) -> str:
 def _fitting(inch: float) -> float:
     """Return a size of letters, pt, for lines that are `inch` apart."""
     return float(np.clip(72 * inch * 0.8, 3.0, 9.0))
-
-
-def _padded(names: list[str], n: int) -> list[str | None]:
-    return names + [None] * (n - len(names))

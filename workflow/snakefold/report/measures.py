@@ -112,7 +112,7 @@ def integer_bins(values: np.ndarray, most: int = 40) -> np.ndarray:
 
 
 def outline(times: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return about `most` of (n,) times and values, the lowest and the highest of each stretch: what a thin line shows."""
+    """Return at most `most` of (n,) times and values: the lowest and the highest of each stretch, as a line shows."""
     if len(values) <= most:
         return times, values
     starts = np.arange(0, len(values), -(-len(values) // (most // 2)))

@@ -85,7 +85,9 @@ def _placed(part: build.Built, cell_type: str) -> int:
 
 
 def _rewriters(hooks: list[build.Built], name: str) -> list[str]:
-    return [h.slice["name"] for h in hooks if any(name in (_attributes(h).get(key) or ()) for key in ("adds", "rewrites"))]
+    return [
+        h.slice["name"] for h in hooks if any(name in (_attributes(h).get(key) or ()) for key in ("adds", "rewrites"))
+    ]
 
 
 def _volume(results: Path, partitions: list[str]) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _SHIFT = 1 << 20
+FARTHEST_CHUNK = _SHIFT - 1
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ def decode(codes: np.ndarray) -> np.ndarray:
     codes = np.asarray(codes, np.uint64)
     axes = [_gather(codes >> np.uint64(axis)).astype(np.int64) - _SHIFT for axis in range(3)]
     return np.stack(axes, axis=-1)
+
+
+def names(codes: np.ndarray) -> list[str]:
+    """Return the grid coordinates of chunks as text, as in `3,0,-1`, for journals and messages."""
+    return [",".join(map(str, ijk)) for ijk in decode(codes).tolist()]
 
 
 _STEPS = [  # spreads 21 bits to every third place (Morton 1966; the usual masks)

@@ -1,0 +1,107 @@
+"""Weights and delays: drawn by block, collapsed by pair, whatever the blocks."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from snakefold.nest import connections
+from snakefold.nest.connections import both_ways, collapsed, synapses
+from snakefold.nest.distributions import draw, fault, samples
+from snakefold.streams import stream
+
+PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40).map(sorted)
+
+
+def blocks_of(pairs, size):
+    """(target, source)-ordered edges in blocks, with weights 1, 2, 4, ... and delays that are the edges' numbers."""
+    target, source = (np.array(c, np.int64) for c in zip(*pairs, strict=True)) if pairs else (np.empty(0, int),) * 2
+    weight, delay = np.exp2(np.arange(len(pairs))), np.arange(len(pairs), dtype=float)
+    for at in range(0, len(pairs), size):
+        yield tuple(column[at : at + size] for column in (source, target, weight, delay))
+
+
+@given(PAIRS, st.integers(1, 12))
+def test_collapse_sums_each_pair_across_blocks(pairs, size):
+    expected = {}
+    for edge, pair in enumerate(pairs):
+        weight, delay = expected.get(pair, (0.0, float(edge)))
+        expected[pair] = weight + 2.0**edge, delay
+    made = [columns for block in collapsed(blocks_of(pairs, size)) for columns in zip(*block, strict=True)]
+    assert [(t, s) for s, t, _, _ in made] == sorted(set(pairs))
+    assert {(t, s): (w, d) for s, t, w, d in made} == expected
+
+
+@given(PAIRS, st.integers(1, 12))
+def test_gap_junctions_join_each_unordered_pair_once(pairs, size):
+    made = [(s, t) for block in both_ways(blocks_of(pairs, size), True) for s, t in zip(*block[:2], strict=True)]
+    assert sorted(made) == sorted({(min(pair), max(pair)) for pair in pairs})
+
+
+class FileOfEdges:
+    """What is used of an edge file."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def block(self, start, stop):
+        return np.arange(start, stop, dtype=np.uint64), np.zeros(stop - start, np.uint64)
+
+
+def test_nothing_but_edge_set_synapse_and_block_enters_a_draw(monkeypatch):
+    monkeypatch.setattr(connections, "BLOCK", 10)
+    number = {"distribution": "normal", "mean": 0.2, "std": 0.3}
+    synapse, purpose = {"weight": number, "delay": number}, ("simulate", "s", "connection", "set", 0)
+    made = list(synapses(FileOfEdges(25), synapse, purpose, 7, 0.1))
+    assert [len(source) for source, *_ in made] == [10, 10, 5]
+    alone = draw(number, 10, stream(7, *purpose, "weight", 1))
+    np.testing.assert_array_equal(made[1][2], alone)
+    assert not np.array_equal(made[0][2], made[1][2]) and not np.array_equal(made[0][2], made[0][3])
+    assert min(delay.min() for *_, delay in made) >= 0.1 > min(weight.min() for *_, weight, _ in made)
+    assert next(synapses(FileOfEdges(5), synapse | {"delay": None}, purpose, 7, 0.1))[3] is None
+
+
+NUMBERS = [
+    ({"distribution": "normal", "mean": 1.0, "std": 2.0, "min": 0.0, "max": 3.0}, 0.0, 3.0),
+    ({"distribution": "lognormal", "mean": 0.0, "std": 1.0, "max": 2.0}, 0.0, 2.0),
+    ({"distribution": "exponential", "beta": 2.0, "min": 1.0}, 1.0, math.inf),
+    ({"distribution": "uniform", "min": -1.0, "max": 1.0}, -1.0, 1.0),
+    (3.0, 3.0, 3.0),
+]
+
+
+@pytest.mark.parametrize(("number", "low", "high"), NUMBERS)
+def test_draws_and_samples_are_within_bounds(number, low, high):
+    assert fault(number) == ""
+    values = draw(number, 2000, stream(1, "x"))
+    assert values.shape == (2000,) and values.min() >= low and values.max() <= high
+    assert all(low <= value <= high for value in samples(number))
+
+
+def test_means_are_nests():
+    rng = stream(3, "means")
+    assert draw({"distribution": "exponential", "beta": 4.0}, 20000, rng).mean() == pytest.approx(4.0, rel=0.05)
+    log = np.log(draw({"distribution": "lognormal", "mean": 1.0, "std": 0.5}, 20000, rng))
+    assert (log.mean(), log.std()) == (pytest.approx(1.0, rel=0.05), pytest.approx(0.5, rel=0.05))
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ({"distribution": "normal", "mean": 0.0, "std": 1.0, "min": 2.0, "max": 1.0}, "min should not be above max"),
+        ({"distribution": "normal", "mean": 0.0, "std": 1.0, "max": 0.05}, ""),
+        ({"distribution": "normal", "mean": 0.0, "std": 0.0}, "fewer than one"),
+        ({"distribution": "normal", "mean": -9.0, "std": 1.0}, "fewer than one"),
+        ({"distribution": "normal", "mean": float("nan"), "std": 1.0}, "mean should be a finite number"),
+        ({"distribution": "uniform", "min": 0.0, "max": 1.0}, "min should be at least 0.01"),
+        (float("inf"), "a finite number is expected"),
+        (True, "a finite number is expected"),
+    ],
+)
+def test_faults(number, words):
+    found = fault(number, least=0.01)
+    assert words in found and bool(words) == bool(found)
+    if words and isinstance(number, dict):
+        with pytest.raises(ValueError, match=words):
+            draw(number, 3, stream(1, "x"), least=0.01)

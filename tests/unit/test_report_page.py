@@ -1,0 +1,369 @@
+"""The page of a small circuit whose numbers are known by hand."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from snakefold import hdf5
+from snakefold.report import figures
+from snakefold.report.page import count, number, read_circuit, signed, write_report
+from snakefold.slices import canonical
+from snakefold.sonata.edges import write_edges
+from snakefold.sonata.nodes import Chunks, write_nodes
+from snakefold.sonata.reports import write_report as write_recording
+from snakefold.sonata.spikes import write_spikes
+
+
+def part(results, phase, slice_, **arrays):
+    with hdf5.create(results / "build" / phase / f"{slice_['name']}.h5", "build", f"digest of {slice_['name']}") as f:
+        f.create_dataset("slice", data=canonical({"phase": phase, **slice_}))
+        f.create_dataset("files", data="{}")
+        for key, array in arrays.items():
+            f.create_dataset(key, data=array)
+
+
+def cells(results, cell_type, n, strategy="p", side=100.0):
+    index = np.arange(n)
+    x, y, z = (np.float32((index * step) % side) for step in (37.7, 61.1, 17.3))
+    chunks = Chunks((strategy,), np.zeros(1, np.uint16), np.zeros(1, np.uint64), np.array([0, n]))
+    write_nodes(results / f"nodes/{cell_type}.h5", cell_type, n, [{"x": x, "y": y, "z": z}], chunks, f"d{cell_type}")
+
+
+def placed(results, name, counts, partitions=("slab",)):
+    """A placement part that wants {cell type: numbers per chunk}."""
+    types = {t: {"radius": 5.0, "indicator": {"count": int(sum(n))}} for t, n in counts.items()}
+    attributes = {"cell_types": list(counts), "partitions": list(partitions)}
+    slice_ = {"name": name, "types": types, "component": {"class": "random", "attributes": attributes}}
+    part(results, "place", slice_, counts=np.array([*counts.values()], np.int64))
+
+
+def synapses(results, name, ends, sizes, source, target):
+    order = np.lexsort((source, target))
+    block = (np.asarray(source, np.int64)[order], np.asarray(target, np.int64)[order], {})
+    write_edges(results / f"edges/{name}.h5", name, *ends, *sizes, len(source), [block], f"d{name}")
+
+
+def connected(results, name, sets, expected):
+    component = {"class": "fixed_indegree", "attributes": {"depends_on": []}}
+    part(results, "connect", {"name": name, "sets": sets, "expected": expected, "component": component})
+
+
+def simulated(results, name, cells_, spikes, duration=1000.0, reports=None):
+    run = {"duration": duration, "resolution": 0.1, "threads": 2}
+    models = {t: {"model": "iaf_psc_exp"} for t in cells_}
+    part(results, "simulate", {"name": name, "run": run, "cells": models, "devices": {}})
+    folder = results / "simulations" / name
+    write_spikes(folder / "spikes.h5", spikes, "ds")
+    config = {"run": {"tstop": duration, "dt": 0.1}, "reports": reports or {}}
+    (folder / "simulation_config.json").write_text(json.dumps(config))
+    provenance = {"versions": {"nest": "3.10.0", "numpy": "2.1"}, "started": "yesterday", "folder": "/home/me"}
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+
+
+def regular(n_spikes, interval, first=1.0):
+    return first + interval * np.arange(n_spikes)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two types, of which b lacks a cell; three edge sets, of which b_to_a deviates and hooked is a hook's."""
+    results = tmp_path / "column"
+    part(results, "partition", {"name": "slab"}, boxes=np.array([[[0.0, 0, 0], [100, 100, 100]]]))
+    placed(results, "p", {"a": [30, 10], "b": [3, 2]})
+    cells(results, "a", 40)
+    cells(results, "b", 4)
+    sets = {"a_to_b": ["a", "b"], "b_to_a": ["b", "a"]}
+    connected(results, "c", sets, {"a_to_b": [12.0, 0.0], "b_to_a": [50.0, 2.0]})
+    component = {"class": "h", "attributes": {"adds": {"hooked": ["a", "b"]}, "rewrites": ["a_to_b"]}}
+    part(results, "after_connectivity", {"name": "tidy", "component": component})
+    synapses(results, "a_to_b", ("a", "b"), (40, 4), np.arange(12), np.repeat([0, 1, 2], [6, 4, 2]))
+    synapses(results, "b_to_a", ("b", "a"), (4, 40), np.zeros(40, int), np.arange(40))
+    synapses(results, "hooked", ("a", "b"), (40, 4), [5, 5], [3, 3])
+    # a0 fires 20 times every 40 ms, a1 alternates 10 and 30 ms, the others are silent; b is not recorded
+    uneven = 1 + np.concatenate([[0], np.cumsum(np.tile([10.0, 30.0], 10))])
+    times = np.concatenate([regular(20, 40.0), uneven])
+    ids = np.repeat([0, 1], [20, 21])
+    reports = {"volts": {"variable_name": "V_m", "file_name": "volts.h5"}}
+    simulated(results, "rest", ["a", "b"], {"a": (times, ids)}, reports=reports)
+    rows = np.tile(np.linspace(-70, -50, 1000, dtype="f4")[:, None], 3)
+    write_recording(
+        results / "simulations/rest/volts.h5", {"a": (np.array([0, 7, 9]), [rows])}, 1000, 0.0, 1000.0, 1.0, "mV", "dv"
+    )
+    return results
+
+
+TYPES, SETS = ["a", "b"], ["a_to_b", "b_to_a", "hooked"]
+
+
+def page_of(results, types=TYPES, sets=SETS, simulations=("rest",), name="report.html"):
+    write_report(str(results), list(types), list(sets), list(simulations), str(results / name))
+    return (results / name).read_text(encoding="utf-8")
+
+
+class Tables(HTMLParser):
+    """Collects the rows of all tables, the tags, their attributes and the ids of a page."""
+
+    VOID = {"meta", "img", "br", "link", "input"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.tags, self.ids, self._open, self._cell = [], [], [], [], None
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.ids += [v for k, v in attributes if k == "id"]
+        if tag not in self.VOID:
+            self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self._cell = ""
+
+    def handle_data(self, data):
+        if self._cell is not None:
+            self._cell += data
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+        if tag in ("td", "th"):
+            self.rows[-1].append(self._cell.strip())
+            self._cell = None
+
+    def row(self, name, n_columns):
+        (found,) = (r for r in self.rows if r[0] == name and len(r) == n_columns)
+        return found
+
+
+def test_cells_against_wanted(results):
+    tables = Tables(page_of(results))
+    # 40 cells in 1e6 um^3 are 40,000 per mm^3
+    assert tables.row("a", 7) == ["a", "40", "40", "0", "40,000", "✓ ok", "p"]
+    assert tables.row("b", 7) == ["b", "5", "4", "−1", "4,000", "✗ deviates", "p"]
+
+
+def test_synapses_against_wanted(results):
+    tables = Tables(page_of(results))
+    assert tables.row("a_to_b", 9) == ["a_to_b", "a", "b", "12", "12", "0", "exact", "✓ ok", "c, tidy"]
+    assert tables.row("b_to_a", 9) == ["b_to_a", "b", "a", "50 ± 2.0", "40", "−10", "−5.00", "✗ deviates", "c"]
+    assert tables.row("hooked", 9) == ["hooked", "a", "b", "–", "2", "–", "–", "not stated", "tidy"]
+
+
+def test_overview_counts_what_deviates(results):
+    text = page_of(results)
+    assert "2 of 4 numbers are not as wanted: b, b_to_a." in text
+    assert "<dt>Cells</dt><dd>44</dd>" in text and "<dt>Synapses</dt><dd>54</dd>" in text
+
+
+def test_all_as_wanted(results):
+    placed(results, "p", {"a": [30, 10], "b": [4, 0]})
+    connected(results, "c", {"a_to_b": ["a", "b"], "b_to_a": ["b", "a"]}, {"a_to_b": [12, 0], "b_to_a": [41, 1]})
+    text = page_of(results)
+    assert "deviates" not in text.split("<body>")[1]
+    assert "All 4 numbers of cells and synapses" in text
+
+
+def test_strategies_left_over_from_an_earlier_description_do_not_count(results):
+    placed(results, "old", {"a": [40]})
+    assert Tables(page_of(results)).row("a", 7)[1:3] == ["40", "40"]
+
+
+def test_cells_of_two_strategies_add_up_in_the_volume_of_both(results):
+    part(results, "partition", {"name": "more"}, boxes=np.array([[[0.0, 0, 100], [100, 100, 200]]]))
+    placed(results, "q", {"a": [2]}, partitions=["more", "slab"])
+    chunks = Chunks(("p", "q"), np.array([0, 1], np.uint16), np.zeros(2, np.uint64), np.array([0, 40, 42]))
+    xyz = {axis: np.zeros(42, np.float32) for axis in "xyz"}
+    write_nodes(results / "nodes/a.h5", "a", 42, [xyz], chunks, "da")
+    synapses(results, "b_to_a", ("b", "a"), (4, 42), np.zeros(40, int), np.arange(40))
+    assert Tables(page_of(results)).row("a", 7) == ["a", "42", "42", "0", "21,000", "✓ ok", "p, q"]
+
+
+def test_in_degrees_are_summed_over_edge_sets(results):
+    tables = Tables(page_of(results))
+    # onto b: 6, 4, 2 and 0 of a_to_b, and 2 of hooked onto the last; sd of 6, 4, 2, 2 is sqrt(2.75)
+    assert tables.row("b", 6) == ["b", "2", "3.5", "1.7", "2", "6"]
+    assert tables.row("a", 6) == ["a", "1", "1.0", "0.0", "1", "1"]
+
+
+def test_rates_and_irregularity(results):
+    tables = Tables(page_of(results))
+    # 41 spikes of 40 cells in 1 s; CV of 40, 40, ... is 0, of 10, 30, 10, 30, ... it is 10 / 20
+    row = tables.row("a", 9)
+    assert row[:4] == ["a", "40", "41", "1.02"]
+    assert row[5:] == ["0.25", "0.25", "2", "iaf_psc_exp"]
+    assert tables.row("b", 4) == ["b", "4", "spikes not recorded", "iaf_psc_exp"]
+
+
+def test_the_first_500_ms_of_a_long_simulation_are_left_out_and_it_says_so(results):
+    times = np.concatenate([regular(100, 4.0), regular(3, 100.0, first=600.0)])
+    simulated(results, "rest", ["a"], {"a": (times, np.zeros(103, int))}, duration=2000.0)
+    text = page_of(results)
+    # 3 spikes of 40 cells in 1.5 s
+    assert Tables(text).row("a", 9)[2:4] == ["103", "0.05"]
+    assert "the first 500 ms are left out" in text
+    assert "first and the last 500 ms" in text
+    simulated(results, "rest", ["a"], {"a": (times[:100], np.zeros(100, int))}, duration=1000.0)
+    assert "are left out" not in page_of(results)
+
+
+def test_traces_are_of_the_reports_that_the_configuration_names(results):
+    assert "V_m over time of the cells a 0, a 7, a 9." in page_of(results)
+    (results / "simulations/rest/simulation_config.json").write_text('{"reports": {}}')
+    assert "V_m over time" not in page_of(results)
+
+
+def test_provenance_has_versions_and_no_times_or_paths(results):
+    text = page_of(results)
+    assert Tables(text).row("nest", 2) == ["nest", "3.10.0"]
+    assert "yesterday" not in text and "/home/me" not in text and str(results.parent) not in text
+
+
+def test_equal_results_are_equal_bytes_in_any_process_order_and_place(results, tmp_path):
+    first = page_of(results)
+    moved = results.rename(tmp_path / "elsewhere")
+    (tmp_path / "again").mkdir()
+    moved = moved.rename(tmp_path / "again" / "column")
+    arguments = [str(moved), TYPES[::-1], SETS[::-1], ["rest"], str(moved / "other.html")]
+    script = f"import matplotlib; matplotlib.rcParams['font.size'] = 30; matplotlib.rcParams['svg.hashsalt'] = 'x'\n\
+from snakefold.report.page import write_report; write_report(*{arguments!r})"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert (moved / "other.html").read_text(encoding="utf-8") == first
+
+
+def test_it_needs_no_other_file_and_no_network(results):
+    text = page_of(results)
+    assert "http" not in text.replace("http-equiv", "")
+    tables = Tables(text)
+    for tag, attributes in tables.tags:
+        assert tag not in ("script", "link", "iframe", "object", "base")
+        assert attributes.get("src", "data:image/").startswith("data:image/")
+        assert attributes.get("href", "#").startswith("#")
+    assert "url(" not in text and "@import" not in text
+
+
+def test_embedded_svg_refers_to_nothing_outside_and_has_no_date(results):
+    svgs = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", page_of(results))
+    assert len(svgs) == 4  # matrix, in-degrees, bars, traces
+    for svg in (base64.b64decode(s).decode() for s in svgs):
+        assert "date" not in svg and "<image" not in svg
+        assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', svg))
+
+
+def test_it_can_be_read_without_seeing_it(results):
+    tables = Tables(page_of(results))
+    headings = [int(tag[1]) for tag, _ in tables.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1 and headings.count(1) == 1
+    assert all(b <= a + 1 for a, b in pairwise(headings))
+    assert len(set(tables.ids)) == len(tables.ids)
+    assert {a["href"][1:] for t, a in tables.tags if t == "a"} <= set(tables.ids)
+    assert all(a.get("alt") for t, a in tables.tags if t == "img")
+    assert all(a.get("scope") in ("row", "col") for t, a in tables.tags if t == "th")
+    assert ("html", {"lang": "en"}) in tables.tags
+
+
+def test_names_are_escaped(tmp_path):
+    results, name = tmp_path / "<b>$x$", '<script>alert("$1$")&amp;'
+    file = name.replace("/", "")
+    placed(results, name, {name: [3]}, partitions=[])
+    cells(results, file, 3, strategy=name)
+    connected(results, name, {name: [name, name]}, {name: [1.0, 0.0]})
+    synapses(results, name, (name, name), (3, 3), [0], [1])
+    simulated(results, name, [name], {name: (np.array([5.0]), np.array([2]))})
+    text = page_of(results, [name], [name], [name])
+    assert "<script" not in text and "<b>" not in text
+    assert name in Tables(text).row(name, 7)
+    assert "<h1>&lt;b&gt;$x$</h1>" in text
+
+
+def test_an_empty_circuit(tmp_path):
+    text = page_of(tmp_path / "nothing", [], [], [])
+    for words in ("No cell types.", "No edge sets.", "No cells.", "No simulations.", "states no numbers"):
+        assert words in text
+    Tables(text)
+
+
+def test_types_without_cells_sets_without_edges_and_silent_populations(tmp_path):
+    results = tmp_path / "bare"
+    placed(results, "p", {"none": [0], "quiet": [3]}, partitions=[])
+    cells(results, "none", 0)
+    cells(results, "quiet", 3)
+    sets = {"s": ["none", "quiet"], "t": ["quiet", "none"]}
+    connected(results, "c", sets, {"s": [0.0, 0.0], "t": None})
+    synapses(results, "s", ("none", "quiet"), (0, 3), [], [])
+    synapses(results, "t", ("quiet", "none"), (3, 0), [], [])
+    empty = (np.empty(0), np.empty(0, np.int64))
+    simulated(results, "still", ["none", "quiet"], {"none": empty, "quiet": empty}, duration=50.0)
+    tables = Tables(page_of(results, ["none", "quiet"], ["s", "t"], ["still"]))
+    assert tables.row("none", 7) == ["none", "0", "0", "0", "–", "✓ ok", "p"]
+    assert tables.row("s", 9)[4:] == ["0", "0", "exact", "✓ ok", "c"]
+    assert tables.row("t", 9)[3:] == ["–", "0", "–", "–", "not stated", "c"]
+    assert tables.row("quiet", 6) == ["quiet", "1", "0.0", "0.0", "0", "0"]
+    assert tables.row("none", 6) == ["none", "1", "–", "–", "–", "–"]
+    assert tables.row("quiet", 9)[2:8] == ["0", "0.00", "0.00", "–", "–", "0"]
+    assert tables.row("none", 9)[2:8] == ["0", "–", "–", "–", "–", "0"]
+
+
+def test_many_edge_sets_are_folded_away_but_not_those_that_deviate(tmp_path):
+    results, names = tmp_path / "many", [f"s{i:02}" for i in range(30)]
+    cells(results, "a", 5)
+    connected(results, "c", {s: ["a", "a"] for s in names}, {s: [2.0 if s == "s07" else 1.0, 0.0] for s in names})
+    for name in names:
+        synapses(results, name, ("a", "a"), (5, 5), [0], [4])
+    text = page_of(results, ["a"], names, [])
+    before, after = text.split("<summary>All 30 edge sets")
+    assert before.count('<th scope="row">s07</th>') == 1 and '<th scope="row">s08</th>' not in before
+    assert after.count('<th scope="row">s') == 30
+    circuit = read_circuit(results, ["a"], names)
+    assert circuit.matrix()[2].tolist() == [[30]]
+
+
+def test_somata_are_sampled_evenly(tmp_path, monkeypatch):
+    monkeypatch.setattr("snakefold.report.page.SOMATA", 10)
+    monkeypatch.setattr("snakefold.report.page._BLOCK_CELLS", 7)
+    results = tmp_path / "r"
+    cells(results, "a", 40)
+    cells(results, "b", 3)
+    circuit = read_circuit(results, ["a", "b"], [])
+    assert {t: len(p) for t, p in circuit.positions.items()} == {"a": 9, "b": 1}
+    expected = np.float32((np.array([0, 4, 8, 13, 17, 22, 26, 31, 35]) * 37.7) % 100)
+    np.testing.assert_array_equal(circuit.positions["a"][:, 0], expected)
+    assert "10 of 43 cells" in page_of(results, ["a", "b"], [], [])
+
+
+def test_colours_are_by_name_and_distinct():
+    assert figures.colours(["b", "a"]) == {"a": figures.CYCLE[0], "b": figures.CYCLE[1]}
+    assert len(set(figures.CYCLE)) == len(figures.CYCLE)
+
+
+def test_the_library_is_lean():
+    code = "import sys, snakefold.report.page\nassert not {'matplotlib', 'jinja2', 'nest', 'mpi4py'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "text"),
+    [
+        (count, 1234567, "1,234,567"),
+        (count, 12.5, "12.5"),
+        (count, None, "–"),
+        (number, float("nan"), "–"),
+        (number, 1.005, "1.00"),
+        (signed, 0.0, "0"),
+        (signed, -0.2, "0"),
+        (signed, 3, "+3"),
+        (signed, -1200, "−1,200"),
+        (figures.short, 950, "950"),
+        (figures.short, 999.9, "1.0k"),
+        (figures.short, 12345, "12k"),
+        (figures.short, 298880969, "299M"),
+    ],
+)
+def test_numbers_are_written_for_reading(write, value, text):
+    assert write(value) == text
