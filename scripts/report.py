@@ -10,17 +10,19 @@ import argparse
 from snakefold import job
 
 
-def main(results: str, cell_types: list[str], edge_sets: list[str], simulations: list[str], output: str) -> None:
+def main(
+    results: str, builds: list[str], cell_types: list[str], edge_sets: list[str], simulations: list[str], output: str
+) -> None:
     """Write the report."""
     from snakefold.report.page import write_report
 
-    write_report(results, cell_types, edge_sets, simulations, output)
+    write_report(results, cell_types, edge_sets, simulations, output, builds)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", required=True)
-    for name in ("cell-types", "edge-sets", "simulations"):
+    for name in ("builds", "cell-types", "edge-sets", "simulations"):
         parser.add_argument(f"--{name}", nargs="*", default=[])
     parser.add_argument("--output", required=True)
     job.run(main, **vars(parser.parse_args()))

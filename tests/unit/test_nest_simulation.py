@@ -306,6 +306,18 @@ def test_several_ranks_are_refused_before_nest_is_imported(monkeypatch, variable
     assert "nest" not in sys.modules
 
 
+def test_lists_are_constants_beside_one_value_per_cell(circuit, tmp_path):
+    parameters = {"V_m": normal(-60.0, 5.0)}
+    for n, cell_type in enumerate(("B", "A", "G"), start=1):
+        constants = {"tau_syn": [1.0, 2.0, 3.0, 4.0][: max(n, N[cell_type]) if cell_type == "G" else n]}
+        model = {"model": "iaf_psc_exp_multisynapse", "constants": constants, "parameters": parameters}
+        simulation = SIMULATION | {"cells": {cell_type: model}, "connections": {}, "devices": {}}
+        code = CONNECTIONS.partition("found =")[0]
+        code += "print(json.dumps([nest.NodeCollection([1]).get('tau_syn'), nest.network_size], default=list))"
+        done = run(code, asked(circuit, tmp_path, simulation))
+        assert done.stdout.splitlines()[-1:] == [json.dumps([constants["tau_syn"], N[cell_type]])], done.stderr
+
+
 def test_nothing_recorded_is_an_empty_spike_file(circuit, tmp_path):
     simulated(circuit, tmp_path, SIMULATION | {"devices": {}})
     assert read_spikes(tmp_path / "out/spikes.h5") == {}

@@ -68,6 +68,9 @@ GOOD = slice_of(
         "A": cell(constants={"C_m": 250.0, "V_th": -80.0, "V_reset": -90}, parameters={"V_m": normal(-95.0, 1.0)}),
         "M": cell("iaf_psc_exp_multisynapse", {"tau_syn": [1.0, 2.0]}),
         "G": cell("hh_psc_alpha_gap"),
+        "D": cell(constants={"V_th": -80.0}, parameters={"V_reset": normal(-95.0, 1.0, max=-85.0)}),
+        "I": cell("ignore_and_fire", parameters={"phase": 1, "rate": 10}),
+        "S": cell("ppd_sup_generator", {"n_proc": 3}),
     },
     {
         "aa": connection("A", "A", synapse(weight=normal(1.0, 1.0), delay=normal(0.5, 1.0))),
@@ -98,7 +101,9 @@ BAD = slice_of(
         "B": cell("iaf_cond_alpha_mc"),
         "C": cell("iaf_psc_exq", {"foo": 1}),
         "D": cell("static_synapse"),
-        "E": cell(constants={"C_m": True}),
+        "E": cell(constants={"C_m": True, "tau_m": [10.0, 20.0], "E_L": None}),
+        "I": cell("ppd_sup_generator", {"n_proc": 3.5}),
+        "S": cell(constants={"V_th": -80.0}, parameters={"V_reset": normal(-95.0, 1.0, max=-75.0)}),
     },
     {
         "ab": connection(
@@ -141,6 +146,10 @@ EXPECTED = {
     ("cell_models", "C", "model"): 'no NEST model "iaf_psc_exq"; did you mean "iaf_psc_exp"?',
     ("cell_models", "D", "model"): "that is a synapse model",
     ("cell_models", "E", "constants", "C_m"): "should be a number (got: true)",
+    ("cell_models", "E", "constants", "tau_m"): "should be a number, ms (got: [10.0, 20.0])",
+    ("cell_models", "E", "constants", "E_L"): "should be a number, mV (got: null)",
+    ("cell_models", "I", "constants", "n_proc"): "n_proc should be an integer (got: 3.5)",
+    ("cell_models", "S", "parameters", "V_reset"): "V_reset cannot be -75.0: Reset potential",
     (*S, 0, "receptor_type"): "does not accept SpikeEvent. (receptor types of",
     (*S, 1, "delay"): "0.01 ms is below the resolution, 0.1 ms",
     (*S, 1, "constants", "bad"): '"static_synapse" has no parameter "bad"',

@@ -1,6 +1,6 @@
 """The circuit: the root of the typed tree, and the checks that need the whole of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite, prod
 from pathlib import Path
@@ -12,7 +12,7 @@ from snakefold.config.context import BuildContext, building
 from snakefold.config.expression import evaluate
 from snakefold.config.nodes import Attribute, Node
 from snakefold.config.parse import Document, parse
-from snakefold.errors import Mistake, UserError, listed
+from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.placement.counts import total
 from snakefold.placement.strategy import PlacementStrategy, Spatial
 from snakefold.topology.boxes import Box
@@ -121,7 +121,7 @@ class Circuit(Node):
 
         Raises
         ------
-        UserError : no indicator, several, or a ratio that leads back to its own type
+        UserError : no indicator, or a ratio that leads back to its own type
         """
         return self._indicator(strategy, cell_type, ())
 
@@ -131,10 +131,9 @@ class Circuit(Node):
             return own
         override = strategy.overrides.get(cell_type)
         node = override if override is not None and override.given() else self.cell_types[cell_type].spatial
-        given = node.given()
-        if len(given) != 1:
-            what = f"gives {listed(given)}: give one" if given else f"needs one of: {listed(node.INDICATORS)}"
-            raise UserError(Mistake(f'how many "{cell_type}"? It {what}', node.path))
+        if not node.given():
+            raise UserError(Mistake(f'how many "{cell_type}"? It needs one of: {listed(node.INDICATORS)}', node.path))
+        given = node.given()[-1:]
         if given == ["relative_to"]:
             if node.relative_to in (*asked, cell_type):
                 round_ = " to ".join((*asked, cell_type, node.relative_to))
@@ -265,6 +264,7 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
         yield from _cycles(table, getattr(circuit, table))
     if before:
         return
+    yield from _hook_faults(circuit)
     n_cells = loaded.n_cells()
     owners: dict[str, str] = {}
     for name, strategy in circuit.connectivity.items():
@@ -278,6 +278,38 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
             if set_name in owners:
                 yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
             owners.setdefault(set_name, name)
+
+
+def _hook_faults(circuit: Circuit) -> Iterator[Mistake]:
+    """Yield the populations and edge sets that hooks rewrite before they are made, or make twice."""
+    sets = [s for name in circuit.connectivity for s in circuit.edge_sets(name)]
+    for hooks, what, made in (
+        (circuit.after_placement, "cell type", {t for t in circuit.cell_types if circuit.placed_by(t)}),
+        (circuit.after_connectivity, "edge set", set(sets)),
+    ):
+        for name in order_of(hooks):
+            hook = hooks[name]
+            for i, rewritten in enumerate(hook.rewrites):
+                if rewritten not in made:
+                    hint = f'no {what} "{rewritten}" is made before it{did_you_mean(rewritten, made)}'
+                    yield Mistake(f"{hint} ({listed(sorted(made))})", (*hook.path, "rewrites", i))
+            for added in hook.adds:
+                if added in made:
+                    yield Mistake(f'the {what} "{added}" is made already; rewrite it', (*hook.path, "adds"))
+                made.add(added)
+    for hook in circuit.after_connectivity.values():
+        for added, pair in hook.adds.items():
+            if len(pair) != 2:
+                what = f"should be: [source cell type, target cell type] (got: {listed(pair)})"
+                yield Mistake(what, (*hook.path, "adds", added))
+
+
+def order_of(hooks: Mapping[str, Node]) -> list[str]:
+    """Return the names of hooks in the order in which they run; those that depend on themselves are left out."""
+    order: list[str] = []
+    while ready := [n for n in sorted(hooks) if n not in order and all(d in order for d in hooks[n].depends_on)]:
+        order.append(ready[0])
+    return order
 
 
 def _faults_of(check, loaded: Loaded) -> Iterator[Mistake]:
@@ -310,6 +342,10 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
     for cell_type in circuit.cell_types:
         if not _made(circuit, cell_type):
             loaded.warnings.append(Mistake("is placed by no strategy", ("cell_types", cell_type)))
+        several = circuit.cell_types[cell_type].spatial.given()
+        if len(several) > 1:
+            what = f"gives {listed(several)}: the last counts, as in the BSB"
+            loaded.warnings.append(Mistake(what, ("cell_types", cell_type, "spatial")))
     reported: set[Mistake] = set()
     for name, strategy in circuit.placement.items():
         totals = loaded.totals.setdefault(name, {})

@@ -87,10 +87,8 @@ def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) ->
     """Return the workflow's keys: those of config/config.yaml, then those given with --config."""
     import yaml
 
-    from snakefold.workflow import KEYS
-
     file = next((f for f in (Path("config/config.yaml"), snakefile.parent / "config/config.yaml") if f.is_file()), None)
-    config = {**KEYS, **(yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file else {})}
+    config = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file else {}
     if "--config" in arguments or "-C" in arguments:
         at = arguments.index("--config" if "--config" in arguments else "-C")
         for setting in arguments[at + 1 :]:

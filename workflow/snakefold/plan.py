@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from snakefold import components, hdf5
-from snakefold.circuit import Loaded
+from snakefold.circuit import Loaded, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.types import DataFile
@@ -349,13 +349,9 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
 
 def _hooks(hooks: dict, phase: str, circuit, parts: dict[str, Part]) -> dict[str, Hook]:
     """Return the hooks in the order in which they run, and add their parts."""
-    order: list[str] = []
-    while len(order) < len(hooks):
-        ready = [n for n in sorted(hooks) if n not in order and all(d in order for d in hooks[n].depends_on)]
-        order.append(ready[0])
     stage: dict[str, int] = {}
     made = {}
-    for name in order:
+    for name in order_of(hooks):
         hook = hooks[name]
         files: dict[str, int | None] = {}
         for rewritten in hook.rewrites:

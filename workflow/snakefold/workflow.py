@@ -17,7 +17,7 @@ from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.plan import Plan, thaw
 
 FROZEN = "SNAKEFOLD_PLAN"  # "<pid of the main process>:<file>"
-KEYS = {"circuit": None, "results": "results", "tiles": "auto", "simulations": "all"}
+SCHEMA = Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml"
 
 
 def plan_for(config: dict) -> Plan:
@@ -55,28 +55,29 @@ def checked(config: dict) -> dict:
     ------
     UserError : an unknown key, or a value of the wrong kind
     """
+    from jsonschema import Draft202012Validator
+
+    schema = _schema()
+    keys = {**{key: rule.get("default") for key, rule in schema["properties"].items()}, **config}
     mistakes = [
-        Mistake(f'unknown key "{key}"{did_you_mean(key, KEYS)} (keys: {listed(KEYS)})', ("config", key))
-        for key in config
-        if key not in KEYS
+        Mistake(f'unknown key "{key}"{did_you_mean(key, schema["properties"])} (keys: {listed(schema["properties"])})')
+        for key in sorted(set(config) - set(schema["properties"]))
     ]
-    keys = {**KEYS, **config}
-    if not isinstance(keys["circuit"], str) or not keys["circuit"]:
-        mistakes.append(Mistake("should be: a circuit file, as in --config circuit=my.yaml", ("config", "circuit")))
-    elif not results.NAME.fullmatch(Path(keys["circuit"]).stem):
+    for key, rule in schema["properties"].items():
+        if not Draft202012Validator(rule).is_valid(keys[key]):
+            mistakes.append(Mistake(f"should be: {rule['description']} (got: {keys[key]!r})", ("config", key)))
+    if not mistakes and not results.NAME.fullmatch(Path(keys["circuit"]).stem):
         what = "the file's name becomes a folder; it should be: letters, digits, _ . -, not starting with a dot or dash"
         mistakes.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit")))
-    tiles = keys["tiles"]
-    if tiles != "auto" and not (isinstance(tiles, int) and not isinstance(tiles, bool) and 1 <= tiles <= 100_000):
-        mistakes.append(Mistake(f"should be: auto, or 1 to 100000 (got: {tiles!r})", ("config", "tiles")))
-    if not isinstance(keys["results"], str) or not keys["results"]:
-        mistakes.append(Mistake(f"should be: a folder (got: {keys['results']!r})", ("config", "results")))
-    if not isinstance(keys["simulations"], (str, list)):
-        what = f"should be: all, none or names (got: {keys['simulations']!r})"
-        mistakes.append(Mistake(what, ("config", "simulations")))
     if mistakes:
         raise UserError(mistakes)
     return keys
+
+
+def _schema() -> dict:
+    import yaml
+
+    return yaml.load(SCHEMA.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def start(plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.sampling import distinct_rows
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses, split
+from snakefold.errors import UserError
 
 
 class _FixedDegree(ConnectivityStrategy):
@@ -33,7 +34,7 @@ class _FixedDegree(ConnectivityStrategy):
         return [(name, f"{degree} distinct partners asked for, but there are only {partners} {what} cells")]
 
     def expected(self, pair: Pair, n_cells: Mapping[str, int]) -> tuple[float, float]:
-        own, partners = self.sides()
+        partners = self.sides()[1]
         mine, theirs = pair[::-1] if self.partitioned_by == "target" else pair
         n = sum(n_cells[t] for t in partners)
         share, degree = n_cells[theirs] / n if n else 0.0, self.degree()[1]
@@ -42,7 +43,9 @@ class _FixedDegree(ConnectivityStrategy):
 
     def draw(self, n_own: list[int], n_partners: list[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return (own, partner) indices over all types laid end to end, ordered by both."""
-        degree = self.degree()[1]
+        name, degree = self.degree()
+        if degree > sum(n_partners) and sum(n_own):  # fewer were built than wanted: a hook, or a minimum distance
+            raise UserError(f"{name} is {degree}, but there are only {sum(n_partners)} cells to choose from")
         partner = distinct_rows(rng, sum(n_own), sum(n_partners), degree) if sum(n_own) else np.empty(0, np.int32)
         return np.repeat(np.arange(sum(n_own), dtype=np.int32), degree), partner.reshape(-1)
 

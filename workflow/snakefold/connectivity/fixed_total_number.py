@@ -6,6 +6,7 @@ variate, so that all synapses together are distributed as if drawn in one place.
 """
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from math import log1p
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.sampling import distinct_rows
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
+from snakefold.errors import did_you_mean, listed
 
 MOST_DISTINCT_PAIRS = 10**9  # NumPy's hypergeometric variates go no further
 
@@ -67,6 +69,7 @@ class FixedTotalNumber(ConnectivityStrategy):
     def faults(self, n_cells: Mapping[str, int]) -> list[tuple[str, str]]:
         key = "number" if self.number is not None else "probability"
         found = [(key, "no pair of its types has a synapse in it")] if not self.pairs() else []
+        found += self._unknown_names(key)
         for pre, post in self.pairs():
             if self.probability is not None and self.probability.value(pre, post) >= 1:
                 found.append((key, f"{pre} to {post}: should be: below 1, or no number of synapses is enough"))
@@ -81,6 +84,19 @@ class FixedTotalNumber(ConnectivityStrategy):
                     ("multapses", f"{pre} to {post}: distinct pairs are drawn of at most 1e9 (got: {most:.2g})")
                 )
         return found
+
+    def _unknown_names(self, key: str) -> list[tuple[str, str]]:
+        """Return the names and patterns of its tables that no cell type of it matches: they would do nothing."""
+        sources, targets = self.presynaptic.cell_types, self.postsynaptic.cell_types
+        rows = (self.number if self.number is not None else self.probability).rows or {}
+        given = [(key, "source", name, sources) for name in rows]
+        given += [(key, "target", name, targets) for name in dict.fromkeys(n for row in rows.values() for n in row)]
+        given += [("sizes", "source or target", name, [*sources, *targets]) for name in self.sizes]
+        return [
+            (k, f'no {side} cell type "{name}" here{did_you_mean(name, known)} ({listed(dict.fromkeys(known))})')
+            for k, side, name, known in given
+            if not any(fnmatchcase(t, name) for t in known)
+        ]
 
     def expected(self, pair: Pair, n_cells: Mapping[str, int]) -> tuple[float, float]:
         return float(self.total(pair, n_cells)), 0.0

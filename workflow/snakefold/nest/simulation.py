@@ -137,7 +137,7 @@ def _naming(nest, *path: str | int) -> Iterator[None]:
     """Turn what NEST refuses into an error of the user's that names the part of the description."""
     try:
         yield
-    except (nest.NESTError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (nest.NESTError, ValueError, TypeError, AttributeError, RuntimeError, LookupError) as error:
         words = " ".join(str(error).split())
         message = f"NEST refuses: {words}" if isinstance(error, nest.NESTError) else words
         raise UserError(Mistake(message, path=tuple(path))) from error
@@ -190,11 +190,15 @@ def _create(nest, simulation: Mapping, cell_type: str, path: Path, root: Where):
     if n == 0:
         return []
     with _naming(nest, *root, "cell_models", cell_type):
-        parameters = dict(cell["constants"])
+        values = {key: value for key, value in cell["constants"].items() if not isinstance(value, list)}
+        lists = {key: value for key, value in cell["constants"].items() if key not in values}
         for key, number in sorted(cell["parameters"].items()):
             rng = stream(simulation["seed"], "simulate", name, "cell", cell_type, key)
-            parameters[key] = draw(number, n, rng) if isinstance(number, dict) else number
-        return nest.Create(cell["model"], n, parameters or None)
+            values[key] = draw(number, n, rng) if isinstance(number, dict) else number
+        cells = nest.Create(cell["model"], n, lists or None)
+        if values:  # not with the lists: beside one value per cell, NEST takes them for such, too
+            cells.set(values)
+        return cells
 
 
 def _header(simulation: Mapping, spans: Mapping[str, tuple[int, int]]) -> Header:

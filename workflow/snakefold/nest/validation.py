@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _RECEPTOR = ("UnknownReceptorType", "IncompatibleReceptorType")
-_WRONG_TYPE = ("TypeMismatch", "ValueError", "AttributeError", "TypeError", "RuntimeError")
+_WRONG_TYPE = ("TypeMismatch", "ValueError", "AttributeError", "TypeError", "RuntimeError", "KeyError")
 _OWN_KEYS = ("weight", "delay", "receptor_type", "synapse_model")  # of a synapse: not among its constants
 _READ_ONLY = frozenset(
     [
@@ -251,19 +251,26 @@ class _Validation:
                 self._ask_set("set_synapse", synapse["model"], (*path, "constants"), synapse["constants"])
 
     def _ask_cell(self, path: Path, cell: Mapping) -> None:
-        """Ask about constants, and then, with those that were taken, about typical and extreme values of parameters."""
-        constants_path, drawn = (*path, "constants"), {}
+        """Ask about constants and typical values of parameters together, and then about the parameters' extremes."""
+        drawn = {}
         for key, number in cell["parameters"].items():
             if not fault(number):
                 drawn[key] = samples(number) if isinstance(number, dict) else [number]
+        typical = {key: given[0] for key, given in drawn.items()}
+        accepted_at = (*path, "constants")
+
+        def place(key: str) -> Path:
+            return (*path, "parameters" if key in cell["parameters"] else "constants", key)
 
         def then() -> None:
-            taken = self.accepted[constants_path]
-            for at in range(max(map(len, drawn.values()), default=0)):
-                values = {key: given[min(at, len(given) - 1)] for key, given in drawn.items()}
-                self._ask_set("set_node", cell["model"], (*path, "parameters"), values, taken, keep=False)
+            taken = self.accepted[accepted_at]
+            for at in range(1, max(map(len, drawn.values()), default=0)):
+                values = {key: given[at] for key, given in drawn.items() if at < len(given) and key in taken}
+                beside = {key: value for key, value in taken.items() if key not in values}
+                self._ask_set("set_node", cell["model"], path, values, beside, place=place, keep=False)
 
-        self._ask_set("set_node", cell["model"], constants_path, cell["constants"], then=then)
+        given = dict(cell["constants"]) | typical
+        self._ask_set("set_node", cell["model"], accepted_at, given, place=place, then=then)
 
     def _ask_set(
         self,
@@ -272,15 +279,22 @@ class _Validation:
         path: Path,
         given: Mapping,
         beside: Mapping | None = None,
+        *,
+        place: Callable[[str], Path] | None = None,
         then: Callable[[], None] = lambda: None,
         keep: bool = True,
     ) -> None:
-        """Ask whether a model takes parameters; those that it takes go to `accepted`, under the path."""
+        """Ask whether a model takes parameters; those that it takes go to `accepted`, under the path.
+
+        beside : what is set together with them, and not asked about
+        place : of a key in the description; under the path if not given
+        """
         keys = (self.nodes if ask == "set_node" else self.synapses)[model]["keys"]
+        place = place or (lambda key: (*path, key))
         asked = {}
         for key, value in given.items():
             if why := _value_fault(key, value, keys, own=ask == "set_synapse"):
-                self._add((*path, key), f'{key} of "{model}"', why)
+                self._add(place(key), f'{key} of "{model}"', why)
             else:
                 asked[key] = value
 
@@ -290,20 +304,21 @@ class _Validation:
                 wrong = dict.fromkeys(asked, next(iter(wrong.values())))
             for key, value in asked.items():
                 message = _refused(model, key, value, wrong[key], keys) if key in wrong else ""
-                self._add((*path, key), f'{key} of "{model}"', message)
+                self._add(place(key), f'{key} of "{model}"', message)
             if keep:
                 self.accepted[path] = {key: value for key, value in asked.items() if key not in wrong}
             then()
 
         if not asked:
-            self.accepted.setdefault(path, {})
-            then()
+            if keep:
+                self.accepted[path] = {}
+                then()
             return
         query = {"ask": ask, "model": model, "parameters": dict(beside or {}) | asked, "resolution": self.resolution}
         self._later(query, path, f'parameters of "{model}"', answered)
 
     def _instance(self, cell_type: str) -> list | None:
-        """Return [model, constants that were taken] of a cell type; None if its model is not known."""
+        """Return [model, parameters that were taken] of a cell type; None if its model is not known."""
         cell = self.simulation["cells"].get(cell_type)
         if cell is None or cell["model"] not in self.nodes:
             return None
@@ -448,11 +463,17 @@ def _value_fault(key: str, value: object, keys: Mapping[str, str], own: bool = F
     """Return what is wrong with a value that NEST need not be asked about, or would take without a word."""
     if own and key in _OWN_KEYS:
         return f'"{key}" is given beside the constants, not among them'
-    if isinstance(value, bool) and keys.get(key) in ("number", "integer"):
-        return f"{key} should be a {keys[key]} (got: {json.dumps(value)})"
     if not _finite(value):
         return f"{key} should be finite (got: {json.dumps(value)})"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key not in _READ_ONLY and keys.get(key) in ("number", "integer") and not is_number:
+        return _wrong_type(key, value, keys[key])
     return ""
+
+
+def _wrong_type(key: str, value: object, kind: str) -> str:
+    its_unit = f", {unit(key)}" if kind == "number" and unit(key) else ""
+    return f"{key} should be {'an' if kind == 'integer' else 'a'} {kind}{its_unit} (got: {json.dumps(value)})"
 
 
 def _finite(value: object) -> bool:
@@ -472,8 +493,6 @@ def _refused(model: str, key: str, value: object, why: Mapping[str, str], keys: 
         if near and (its := unit(name)):
             near = f"{near[:-1]} ({its})?"
         return f'"{model}" has no parameter "{key}"{near or f" (parameters: {listed(names)})"}'
-    given = json.dumps(value)
     if why["kind"] in _WRONG_TYPE and keys.get(key, "other") != "other":
-        its = f", {unit(key)}" if keys[key] == "number" and unit(key) else ""
-        return f"{key} should be {'an' if keys[key] == 'integer' else 'a'} {keys[key]}{its} (got: {given})"
-    return f"{key} cannot be {given}: {why['message']}"
+        return _wrong_type(key, value, keys[key])
+    return f"{key} cannot be {json.dumps(value)}: {why['message']}"

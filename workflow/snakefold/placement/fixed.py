@@ -35,5 +35,5 @@ class FixedPositions(PlacementStrategy):
             order = np.argsort(chunks, kind="stable")
             self._by_chunk = chunks[order], self.positions[order]
         chunks, positions = self._by_chunk
-        first, last = np.searchsorted(chunks, [chunk.id, chunk.id + 1])
+        first, last = np.searchsorted(chunks, np.array([chunk.id, chunk.id + 1], np.uint64))
         return {cell_type: {"position": positions[first:last]} for cell_type in chunk.counts}

@@ -75,7 +75,7 @@ class Indicators(Node):
     )
 
     def given(self) -> list[str]:
-        """Return the indicators that are set."""
+        """Return the indicators that are set; of several the last counts, as in the BSB."""
         return [name for name in self.INDICATORS if getattr(self, name) is not None]
 
 

@@ -75,10 +75,9 @@ class Placing:
 
     def constants(self, cell_type: str) -> dict[str, object]:
         """Return the columns that are equal for all its cells of a type."""
-        partition = self.strategy.partitions
-        return {"mtype": cell_type, "radius": float(self.built.slice["types"][cell_type]["radius"])} | (
-            {"partition": partition[0]} if len(partition) == 1 else {}
-        )
+        partition, radius = self.strategy.partitions, self.built.slice["types"][cell_type]["radius"]
+        constants = {"mtype": cell_type} | ({} if radius is None else {"radius": float(radius)})
+        return constants | ({"partition": partition[0]} if len(partition) == 1 else {})
 
 
 def prepare(inputs: Inputs, output: str | Path) -> None:

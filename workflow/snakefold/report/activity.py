@@ -13,7 +13,7 @@ from snakefold.report.measures import Summary, allotted, irregularity, rates, sa
 from snakefold.sonata.reports import Report
 from snakefold.sonata.spikes import Spikes, read_spikes
 
-RASTER_ROWS = 400
+RASTER_ROWS = 500
 RASTER_SPAN_MS = 500.0
 TRACES = 6
 TRACE_SPAN_MS = 500.0
@@ -49,7 +49,7 @@ class Activity:
     ----------
     duration, resolution : ms; threads : None where not known
     window : (start, stop), ms, of rates and irregularity
-    raster : None where no spikes were recorded
+    raster : None where there are no spikes
     versions : of provenance.json
     """
 
@@ -116,7 +116,7 @@ def _population(
 def _raster(spikes: Mapping[str, Spikes], n_cells: Mapping[str, int], duration: float) -> Raster | None:
     """Return the spikes to draw: of cells that are evenly spread over their population, at the start and at the end."""
     names = sorted(name for name in spikes if n_cells[name])
-    if not names or duration <= 0:
+    if duration <= 0 or not any(len(spikes[name][0]) for name in names):
         return None
     whole = duration <= 2 * RASTER_SPAN_MS
     spans = [(0.0, duration)] if whole else [(0.0, RASTER_SPAN_MS), (duration - RASTER_SPAN_MS, duration)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288", "#882255", "#999933")
 MOST_PANELS = 24
 WIDTH = 7.4  # inch
-_PIXELS = 96  # of the page, per inch
+_PIXELS = 118  # of the page, per inch
 _DPI = 200  # of a PNG
 _STYLE = {
     "font.size": 9,
@@ -96,9 +96,10 @@ def somata(positions: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> Pi
     order = np.argsort(-points[:, 1], kind="stable")
     spread = np.ptp(points, axis=0) if len(points) else np.ones(3)
     tall = float(spread[2] / spread[0]) if spread[0] > 0 else 1.0
-    with _figure(WIDTH, float(np.clip(6.4 * tall + 0.6, 2.5, 8.0))) as figure:
+    height = float(np.clip(6.4 * tall + 0.6, 2.5, 6.0))
+    with _figure(float(np.clip((height - 0.6) / max(tall, 0.01) + 1.2, 4.5, WIDTH)), height) as figure:
         axes = figure.add_subplot()
-        size = float(np.clip(60 / max(len(points), 1) ** 0.5, 0.7, 5.0))
+        size = float(np.clip(160 / max(len(points), 1) ** 0.5, 1.1, 7.0))
         axes.scatter(points[order, 0], points[order, 2], s=size**2, c=paint[order], linewidths=0, alpha=0.85)
         axes.set_aspect("equal", adjustable="datalim")
         axes.set(xlabel="x (µm)", ylabel="z (µm)")
@@ -111,13 +112,14 @@ def matrix(sources: Sequence[str], targets: Sequence[str], counts: np.ndarray) -
     from matplotlib.colors import LogNorm
 
     n, m = counts.shape
-    side = float(np.clip(5.2 / max(n, m), 0.11, 0.62))
+    side = float(np.clip(5.2 / max(n, m), 0.11, 0.5))
+    written = max(n, m) <= 12
     present = np.ma.masked_less(counts.astype(np.float64), 1)
     low, high = (float(present.min()), float(present.max())) if present.count() else (1.0, 1.0)
-    with _figure(WIDTH, n * side + 1.3) as figure:
+    with _figure(m * side + (1.2 if written else 2.0), n * side + 1.0) as figure:
         axes = figure.add_subplot()
-        norm = LogNorm(low, max(high, low * 1.001))
-        mesh = axes.pcolormesh(present, cmap="Blues", norm=norm, edgecolors="white", linewidth=0.6, rasterized=False)
+        norm = LogNorm(low / 2.5, high * 1.001)  # the least is not white
+        mesh = axes.pcolormesh(present, cmap="Blues", norm=norm, edgecolors="white", linewidth=0.6)
         axes.set_aspect("equal")
         axes.set_xticks(np.arange(m) + 0.5, targets, rotation=90 if m > 6 else 0, fontsize=_fitting(side))
         axes.set_yticks(np.arange(n) + 0.5, sources, fontsize=_fitting(side))
@@ -125,11 +127,14 @@ def matrix(sources: Sequence[str], targets: Sequence[str], counts: np.ndarray) -
         axes.tick_params(length=0)
         axes.set(xlabel="to", ylabel="from")
         axes.spines[:].set_visible(False)
-        if max(n, m) <= 12:
+        if written:
             for i, j in zip(*np.nonzero(counts), strict=True):
                 ink = "white" if norm(counts[i, j]) > 0.6 else "#1d2433"
                 axes.text(j + 0.5, i + 0.5, short(counts[i, j]), ha="center", va="center", color=ink, fontsize=7)
-        figure.colorbar(mesh, ax=axes, label="synapses", shrink=0.8, aspect=25).outline.set_visible(False)
+        else:
+            bar = figure.colorbar(mesh, ax=axes, label="synapses", shrink=0.7, aspect=25, format=lambda x, _: short(x))
+            bar.outline.set_visible(False)
+            bar.solids.set(rasterized=False, edgecolor="face")
         alt = f"Grid of the numbers of synapses from {n} to {m} cell types, {short(low)} to {short(high)} per pair."
         return _picture(figure, alt)
 
@@ -182,8 +187,9 @@ def raster(spikes: Raster, colour: Mapping[str, str]) -> Picture:
     """Draw spikes, a row per cell, ordered by type from the top, one panel per part of the time."""
     total = max(sum(spikes.rows.values()), 1)
     height = float(np.clip(0.02 * total + 0.9, 2.0, 5.4))
-    tick = float(np.clip(0.75 * 72 * (height - 0.6) / total, 0.8, 5.0))
+    tick = float(np.clip(0.75 * 72 * (height - 0.6) / total, 2.2, 6.0))
     with _figure(WIDTH, height) as figure:
+        figure.get_layout_engine().set(wspace=0.06)
         widths = [stop - start for start, stop in spikes.spans]
         panels = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
         first = np.concatenate([[0], np.cumsum(list(spikes.rows.values()))]).astype(np.int64)
@@ -191,7 +197,7 @@ def raster(spikes: Raster, colour: Mapping[str, str]) -> Picture:
             for name, at in zip(spikes.rows, first, strict=False):
                 shown = (spikes.times[name] >= start) & (spikes.times[name] <= stop)
                 times, rows = spikes.times[name][shown], spikes.row[name][shown] + at
-                axes.plot(times, rows, ls="none", marker="|", ms=tick, mew=0.6, color=colour[name])
+                axes.plot(times, rows, ls="none", marker="|", ms=tick, mew=0.9, color=colour[name])
             for edge in first[1:-1]:
                 axes.axhline(edge - 0.5, color="#d0d5dd", lw=0.5)
             axes.set(xlim=(start, stop), ylim=(total - 0.5, -0.5), xlabel="time (ms)")
@@ -217,7 +223,8 @@ def bars(rates: Mapping[str, Summary], irregularity: Mapping[str, Summary], colo
             spread = np.nan_to_num([of[name].sd for name in names])
             shown = np.minimum(spread, means), spread  # whiskers end at 0
             axes.barh(np.arange(len(names)), means, 0.72, color=[colour[name] for name in names])
-            axes.errorbar(means, np.arange(len(names)), xerr=shown, fmt="none", ecolor="#1d2433", elinewidth=0.8)
+            for ink, width in (("white", 2.6), ("#1d2433", 0.9)):  # seen on any colour
+                axes.errorbar(means, np.arange(len(names)), xerr=shown, fmt="none", ecolor=ink, elinewidth=width)
             axes.set(xlabel=label, xlim=(0, None if (means + spread).any() else 1))
             axes.tick_params(axis="y", length=0)
         left.set_yticks(np.arange(len(names)), names, fontsize=_fitting(inch))
@@ -243,6 +250,7 @@ def traces(recorded: Sequence[Trace], variable: str, units: str, colour: Mapping
         for axes, trace in zip(panels, recorded, strict=True):
             axes.plot(*outline(trace.times, trace.values, 1600), lw=0.8, color=colour[trace.cell_type])
             axes.set_title(f"{trace.cell_type} {trace.node_id}", fontsize=8, loc="left", pad=2)
+            axes.margins(x=0.01)
             axes.locator_params(axis="y", nbins=3)
             axes.tick_params(labelsize=7.5)
         panels[-1].set_xlabel("time (ms)")

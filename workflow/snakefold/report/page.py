@@ -85,7 +85,12 @@ class Circuit:
 
 
 def write_report(
-    results: str, cell_types: list[str], edge_sets: list[str], simulations: list[str], output: str
+    results: str,
+    cell_types: list[str],
+    edge_sets: list[str],
+    simulations: list[str],
+    output: str,
+    builds: list[str] | None = None,
 ) -> None:
     """Write the report of a circuit.
 
@@ -94,6 +99,7 @@ def write_report(
     results : the folder of its results
     cell_types, edge_sets, simulations : the names that are reported
     output : the HTML file
+    builds : files of the build phase that belong to the circuit; None for all that lie in its results
 
     Raises
     ------
@@ -102,7 +108,7 @@ def write_report(
     import jinja2
 
     folder = Path(results)
-    circuit = read_circuit(folder, sorted(cell_types), sorted(edge_sets))
+    circuit = read_circuit(folder, sorted(cell_types), sorted(edge_sets), builds)
     activities = [read_activity(folder, name, circuit.n_cells) for name in sorted(simulations)]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -117,7 +123,7 @@ def write_report(
         colour=colour,
         pictures=_pictures(circuit, activities, colour),
         circuit_digest=hdf5.combine(*circuit.digests),
-        digests=wanted.digests(folder),
+        digests=wanted.digests(folder, builds),
         rows=[*circuit.cells, *circuit.edges],
         few=FEW_ROWS,
         limits={name: getattr(measures, name) for name in ("Z_LIMIT", "TRANSIENT_MS", "LONG_MS", "MIN_SPIKES", "OK")},
@@ -126,7 +132,9 @@ def write_report(
     hdf5.write_text(output, text)
 
 
-def read_circuit(results: Path, cell_types: list[str], edge_sets: list[str]) -> Circuit:
+def read_circuit(
+    results: Path, cell_types: list[str], edge_sets: list[str], builds: list[str] | None = None
+) -> Circuit:
     """Read what was built; edges only through their index, so that their number hardly matters."""
     circuit, placed_by = Circuit(), {}
     for name in cell_types:
@@ -137,11 +145,11 @@ def read_circuit(results: Path, cell_types: list[str], edge_sets: list[str]) -> 
     for (name, n), most in zip(circuit.n_cells.items(), shown, strict=True):
         with Nodes(results / "nodes" / f"{name}.h5") as nodes:
             circuit.positions[name] = _positions(nodes, measures.sampled(n, most))
-    for name, w in wanted.cells(results, placed_by).items():
+    for name, w in wanted.cells(results, placed_by, builds).items():
         built = circuit.n_cells[name]
         row = CellRow(name, w.makers, w.mean, built, measures.density(built, w.volume), measures.verdict(built, w.mean))
         circuit.cells.append(row)
-    asked = wanted.synapses(results, edge_sets)
+    asked = wanted.synapses(results, edge_sets, builds)
     degrees: dict[str, np.ndarray] = {}
     for name in edge_sets:
         with Edges(results / "edges" / f"{name}.h5") as edges:
@@ -176,7 +184,7 @@ def _pictures(circuit: Circuit, activities: list[Activity], colour: dict[str, st
     }
     drawn: dict[str, dict[str, object]] = {}
     for activity in activities:
-        measured = [p for p in activity.populations if p.rate is not None and p.n_cells]
+        measured = [p for p in activity.populations if p.rate is not None and p.n_cells] if activity.raster else []
         drawn[activity.name] = {
             "raster": figures.raster(activity.raster, colour) if activity.raster else None,
             "bars": figures.bars({p.name: p.rate for p in measured}, {p.name: p.cv for p in measured}, colour)

@@ -28,16 +28,19 @@ class Wanted:
     pair: tuple[str, str] = ("", "")
 
 
-def cells(results: Path, placed_by: Mapping[str, Iterable[str]]) -> dict[str, Wanted]:
+def cells(
+    results: Path, placed_by: Mapping[str, Iterable[str]], builds: Iterable[str] | None = None
+) -> dict[str, Wanted]:
     """Return cell type -> what was wanted.
 
     Parameters
     ----------
     placed_by : cell type -> strategies that its node file names; a strategy that is in none, left over from an earlier
         description, does not count
+    builds : see `_paths`
     """
-    strategies = _parts(results, "place")
-    hooks = _parts(results, "after_placement")
+    strategies = _parts(results, "place", builds)
+    hooks = _parts(results, "after_placement", builds)
     found = {}
     for cell_type, names in placed_by.items():
         placing = [part for part in strategies if cell_type in part.slice["types"]]
@@ -51,9 +54,9 @@ def cells(results: Path, placed_by: Mapping[str, Iterable[str]]) -> dict[str, Wa
     return found
 
 
-def synapses(results: Path, edge_sets: Iterable[str]) -> dict[str, Wanted]:
+def synapses(results: Path, edge_sets: Iterable[str], builds: Iterable[str] | None = None) -> dict[str, Wanted]:
     """Return edge set -> what was wanted."""
-    strategies, hooks = _parts(results, "connect"), _parts(results, "after_connectivity")
+    strategies, hooks = (_parts(results, phase, builds) for phase in ("connect", "after_connectivity"))
     found = {}
     for name in edge_sets:
         by = [part for part in strategies if name in part.slice["sets"]][-1:]
@@ -65,15 +68,26 @@ def synapses(results: Path, edge_sets: Iterable[str]) -> dict[str, Wanted]:
     return found
 
 
-def digests(results: Path) -> dict[str, str]:
+def digests(results: Path, builds: Iterable[str] | None = None) -> dict[str, str]:
     """Return part -> digest, of every file of the build phase."""
     folder = results / "build"
-    paths = sorted(folder.rglob("*.h5"), key=lambda path: path.relative_to(folder).as_posix())
-    return {path.relative_to(folder).with_suffix("").as_posix(): build.read(path).digest for path in paths}
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): build.read(path).digest for path in _paths(results, builds)
+    }
 
 
-def _parts(results: Path, phase: str) -> list[build.Built]:
-    return [build.read(path) for path in sorted((results / "build" / phase).glob("*.h5"))]
+def _parts(results: Path, phase: str, builds: Iterable[str] | None) -> list[build.Built]:
+    return [build.read(path) for path in _paths(results, builds) if path.parent.name == phase]
+
+
+def _paths(results: Path, builds: Iterable[str] | None) -> list[Path]:
+    """Return the files of the build phase that belong to the circuit: `builds`, or all that lie in the results.
+
+    Parts that are no longer in the description stay in the results, so a page of the circuit has to say which count.
+    """
+    folder = results / "build"
+    paths = folder.rglob("*.h5") if builds is None else map(Path, builds)
+    return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _attributes(part: build.Built) -> dict:
@@ -85,9 +99,8 @@ def _placed(part: build.Built, cell_type: str) -> int:
 
 
 def _rewriters(hooks: list[build.Built], name: str) -> list[str]:
-    return [
-        h.slice["name"] for h in hooks if any(name in (_attributes(h).get(key) or ()) for key in ("adds", "rewrites"))
-    ]
+    touched = {h.slice["name"]: (_attributes(h).get("adds") or (), _attributes(h).get("rewrites") or ()) for h in hooks}
+    return [hook for hook, (adds, rewrites) in touched.items() if name in adds or name in rewrites]
 
 
 def _volume(results: Path, partitions: list[str]) -> float | None:
