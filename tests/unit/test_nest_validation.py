@@ -145,7 +145,7 @@ EXPECTED = {
     ("cell_models", "A", "parameters", "E_L"): "fewer than one in 1000",
     ("cell_models", "C", "model"): 'no NEST model "iaf_psc_exq"; did you mean "iaf_psc_exp"?',
     ("cell_models", "D", "model"): "that is a synapse model",
-    ("cell_models", "E", "constants", "C_m"): "should be a number (got: true)",
+    ("cell_models", "E", "constants", "C_m"): "should be a number, pF (got: true)",
     ("cell_models", "E", "constants", "tau_m"): "should be a number, ms (got: [10.0, 20.0])",
     ("cell_models", "E", "constants", "E_L"): "should be a number, mV (got: null)",
     ("cell_models", "I", "constants", "n_proc"): "n_proc should be an integer (got: 3.5)",

@@ -62,7 +62,11 @@ def simulated(results, name, cells_, spikes, duration=1000.0, reports=None):
     write_spikes(folder / "spikes.h5", spikes, "ds")
     config = {"run": {"tstop": duration, "dt": 0.1}, "reports": reports or {}}
     (folder / "simulation_config.json").write_text(json.dumps(config))
-    provenance = {"versions": {"nest": "3.10.0", "numpy": "2.1"}, "started": "yesterday", "folder": "/home/me"}
+    provenance = {
+        "versions": {"nest": "3.10.0", "numpy": "2.1", "where": "/home/me"},
+        "started": "yesterday",
+        "folder": "/home/me",
+    }
     (folder / "provenance.json").write_text(json.dumps(provenance))
 
 
@@ -231,7 +235,7 @@ def test_equal_results_are_equal_bytes_in_any_process_order_and_place(results, t
     (tmp_path / "again").mkdir()
     moved = moved.rename(tmp_path / "again" / "column")
     arguments = [str(moved), TYPES[::-1], SETS[::-1], ["rest"], str(moved / "other.html")]
-    script = f"import matplotlib; matplotlib.rcParams['font.size'] = 30; matplotlib.rcParams['svg.hashsalt'] = 'x'\n\
+    script = f"import matplotlib; matplotlib.rcParams['axes.grid'] = True; matplotlib.rcParams['svg.hashsalt'] = 'x'\n\
 from snakefold.report.page import write_report; write_report(*{arguments!r})"
     subprocess.run([sys.executable, "-c", script], check=True)
     assert (moved / "other.html").read_text(encoding="utf-8") == first
@@ -269,7 +273,7 @@ def test_it_can_be_read_without_seeing_it(results):
 
 
 def test_names_are_escaped(tmp_path):
-    results, name = tmp_path / "<b>$x$", '<script>alert("$1$")&amp;'
+    results, name = tmp_path / "<b>$x$", r'<script>alert("$\bad$")&amp;'
     file = name.replace("/", "")
     placed(results, name, {name: [3]}, partitions=[])
     cells(results, file, 3, strategy=name)

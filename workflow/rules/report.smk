@@ -25,5 +25,5 @@ rule report:
     message:
         "report: {output}"
     shell:
-        "snakefold_job report --results {params.results:q} --cell-types {params.cell_types:q}"
-        " --edge-sets {params.edge_sets:q} --simulations {params.simulations:q} --output {output:q} > {log:q} 2>&1"
+        "snakefold_job report --results {params.results:q} --builds {input.builds:q}"
+        " --cell-types {params.cell_types:q} --edge-sets {params.edge_sets:q} --simulations {params.simulations:q} --output {output:q} > {log:q} 2>&1"

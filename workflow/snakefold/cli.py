@@ -1,4 +1,4 @@
-"""The command `snakefold`: check a circuit, run the workflow, print the schema, read what a killed simulation left."""
+"""The command `snakefold`: check a circuit, run the workflow, verify its results, print the schema."""
 
 import subprocess
 import sys
@@ -99,6 +99,43 @@ def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) ->
     if circuit is not None:
         config["circuit"] = circuit
     return config
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@click.pass_obj
+def verify(debug: bool, results: str) -> None:
+    """Check a circuit's files in full: format, order, indices against a scan, finite numbers; exit code 0 or 1."""
+    with _mistakes_shown(debug):
+        from snakefold.errors import UserError
+        from snakefold.sonata.checker import check_circuit
+
+        config = Path(results, "circuit_config.json")
+        if not config.is_file():
+            raise UserError("is not there: the circuit is not finished, or this is not its folder", where=str(config))
+        if mistakes := check_circuit(config):
+            raise UserError(mistakes)
+        click.echo(f"{config}: fine")
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@click.argument("simulation")
+@click.argument("output", type=click.Path())
+@click.pass_obj
+def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
+    """Write the spikes that a killed simulation left, up to its last whole segment, as SONATA."""
+    with _mistakes_shown(debug):
+        from snakefold.errors import UserError
+        from snakefold.nest.recordings import partial
+        from snakefold.sonata.spikes import write_spikes
+
+        folder = Path(results, ".journal/simulate", simulation)
+        left = partial(folder) if folder.is_dir() else None
+        if left is None:
+            raise UserError("nothing is left there of an unfinished simulation", where=str(folder))
+        write_spikes(output, left.spikes, "salvaged")
+        click.echo(f"{output}: spikes until {left.until:g} of {left.duration:g} ms")
 
 
 @main.command()

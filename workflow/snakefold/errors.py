@@ -63,7 +63,9 @@ def _by_line(mistake: Mistake) -> tuple[str, int]:
 
 def did_you_mean(name: object, allowed: Iterable[str]) -> str:
     """Return `; did you mean "x"?` for the nearest of the allowed names, or an empty string."""
-    near = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.6)
+    names = [str(a) for a in allowed]
+    same = [a for a in names if a.casefold() == str(name).casefold()]
+    near = same or difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 

@@ -5,6 +5,8 @@ over the mapping it points to, deeply merged with what stands beside it; `{"$imp
 takes over the named keys. References are relative to the file in which they stand.
 """
 
+import bisect
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +14,7 @@ import re
 from dataclasses import dataclass
 from json.decoder import scanstring
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -19,12 +22,12 @@ from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.errors import Path as TreePath
 
 MOST_BYTES = {".yaml": 2_000_000, ".yml": 2_000_000, ".json": 64_000_000}
-MOST_VALUES = 2_000_000
+MOST_VALUES = 1_000_000  # of a YAML file, aliases expanded
+MOST_REFERRED = 200_000
 MOST_DEPTH = 100
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """Where a value stands: file, line and column (from 1)."""
 
     file: str
@@ -117,7 +120,7 @@ class _Resolver:
         self.sources: dict[str, Source] = {}
         self.mistakes: list[Mistake] = []
         self.paths: dict[str, str] = {}  # real path -> the path under which the file was met first
-        self.left = MOST_VALUES
+        self.referred, self.left = 0, MOST_REFERRED  # references that are being followed; what they may still bring in
 
     def name(self, path: str | Path) -> str:
         """Return the one path by which a file is known here, however it was referred to."""
@@ -131,10 +134,14 @@ class _Resolver:
 
     def resolve(self, value, at, open_nodes):
         """Return `value` (which stands at (file, pointer)) with every reference below it replaced."""
-        self.left -= 1
+        if self.referred:
+            self.left -= 1
         if self.left < 0:
-            raise UserError(f"holds too much: more than {MOST_VALUES} values (references count)", where=at[0])
+            what = f"holds too much: references bring in more than {MOST_REFERRED} mappings and lists"
+            raise UserError(what, where=at[0])
         if isinstance(value, Sequence):
+            if not any(isinstance(item, Mapping | Sequence) for item in value):
+                return value
             result = Sequence(value.mark)
             for i, (item, mark) in enumerate(zip(value, value.marks, strict=True)):
                 result.put(self.resolve(item, (at[0], (*at[1], str(i))), (*open_nodes, at)), mark)
@@ -209,7 +216,10 @@ class _Resolver:
         if not isinstance(value, Mapping):
             self._mistake(mark, f"{ref} should point to: a mapping (got: {type(value).__name__.lower()})")
             return nothing
-        return self.resolve(value, target, open_nodes)
+        self.referred += 1
+        value = self.resolve(value, target, open_nodes)
+        self.referred -= 1
+        return value
 
     def _mistake(self, mark: Mark, message: str) -> None:
         self.mistakes.append(Mistake(message, where=str(mark)))
@@ -240,7 +250,8 @@ def _flatten(value, path, marks):
     if isinstance(value, Sequence):
         marks.setdefault(path, value.mark)
         for i, mark in enumerate(value.marks):
-            marks[*path, i] = mark
+            if mark is not value.mark:
+                marks[*path, i] = mark
         return [_flatten(item, (*path, i), marks) for i, item in enumerate(value)]
     return value
 
@@ -301,6 +312,7 @@ _SCALARS = {
 
 def _read_yaml(text: str, path: str) -> object:
     try:
+        _check_depth(text, path)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -315,6 +327,19 @@ def _read_yaml(text: str, path: str) -> object:
     if node is None:
         raise UserError("is empty", where=path)
     return _Yaml(path).convert(node, 0)
+
+
+def _check_depth(text: str, path: str) -> None:
+    """Refuse what is nested too deeply before it is composed: libyaml's binding recurses without a limit of its own."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MOST_DEPTH:
+                at = f"{path}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+                raise UserError(f"holds too much: more than {MOST_DEPTH} levels", where=at)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Yaml:
@@ -370,6 +395,7 @@ class _Json:
 
     _SPACE = re.compile(r"[ \t\r\n]*")
     _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+    _NUMBERS = re.compile(r"\[[-0-9.eE+, ]+\]")  # such as a position: read at once, and known by one mark
     _WORDS = {"true": True, "false": False, "null": None}
 
     def __init__(self, text: str, path: str):
@@ -385,8 +411,6 @@ class _Json:
         return value
 
     def mark(self) -> Mark:
-        import bisect
-
         line = bisect.bisect_right(self.starts, self.at)
         return Mark(self.path, line, self.at - self.starts[line - 1] + 1)
 
@@ -422,7 +446,7 @@ class _Json:
             return self.string()
         if first in ("{", "["):
             return self.mapping(depth) if first == "{" else self.sequence(depth)
-        for word, value in self._WORDS.items():
+        for word, value in self._WORDS.items() if first in ("t", "f", "n") else ():
             if self.text.startswith(word, self.at):
                 self.at += len(word)
                 return value
@@ -457,6 +481,12 @@ class _Json:
 
     def sequence(self, depth: int) -> Sequence:
         result = Sequence(self.mark())
+        if (numbers := self._NUMBERS.match(self.text, self.at)) and len(numbers.group()) < 4000:
+            with contextlib.suppress(ValueError):  # malformed: read on and say where
+                result.extend(json.loads(numbers.group()))
+                result.marks = [result.mark] * len(result)
+                self.at = numbers.end()
+                return result
         self.expect("[")
         while self.peek() != "]":
             mark = self.mark()

@@ -386,7 +386,11 @@ class PairTableOf(Type):
         try:
             with open(file, newline="", encoding="utf-8") as handle:
                 for record in csv.DictReader(handle, skipinitialspace=True):
-                    rows.setdefault(record["source"], {})[record["target"]] = float(record["value"])
+                    row, target = rows.setdefault(record["source"], {}), record["target"]
+                    if target in row:
+                        context.current().mistake(path, f"{file}: {record['source']} to {target} stands there twice")
+                        return INVALID
+                    row[target] = float(record["value"])
         except OSError as error:
             context.current().mistake(path, f"{file} cannot be read: {error.strerror}")
             return INVALID

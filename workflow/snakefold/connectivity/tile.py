@@ -105,7 +105,7 @@ def connect(inputs: Inputs, tile: int, journal: str | Path, output: str | Path =
     ----------
     journal : folder for the journal of this job
     output : the tile file to write, or "" where `edges` are to be written
-    edges : for a strategy of one tile, the edges files of its sets, in their order
+    edges : for a strategy of one tile, the edges files of its sets, each named as its set
 
     Raises
     ------
@@ -120,16 +120,11 @@ def connect(inputs: Inputs, tile: int, journal: str | Path, output: str | Path =
     made = fanout.run(keys, lambda i: compute(first + i), book, f"connect {connecting.name}")
     if output:
         _write_tile(output, connecting, compute.units[first:last], made)
-    for path, name in zip(edges, connecting.built.slice["sets"], strict=bool(edges)):
+    for path in edges:
+        name = Path(path).stem
         n = sum(len(arrays[f"{name}/source"]) for arrays in made)
-        connecting.write(
-            path,
-            name,
-            n,
-            [_columns(_join(made, name, connecting))]
-            if _by_source(connecting)
-            else (_columns(_join([arrays], name, connecting)) for arrays in made),
-        )
+        whole = [made] if _by_source(connecting) else ([arrays] for arrays in made)
+        connecting.write(path, name, n, (_columns(_join(part, name, connecting)) for part in whole))
     book.remove()
 
 

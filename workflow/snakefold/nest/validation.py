@@ -5,8 +5,6 @@ follows what depends on what: settings and modules, then models, then their para
 instances with the parameters that were accepted. A mistake ends the questions that depend on it, so it is told once.
 """
 
-import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
@@ -15,8 +13,7 @@ from snakefold.errors import Path, did_you_mean, listed
 from snakefold.nest.catalogue import Catalogue
 from snakefold.nest.client import Unreachable
 from snakefold.nest.distributions import fault, samples
-from snakefold.nest.kernel import UNKNOWN_KEY
-from snakefold.nest.units import unit
+from snakefold.nest.refusals import is_finite, refused, value_fault
 from snakefold.nest.verdicts import NO, UNREACHABLE, YES, Verdict, mistakes, read_verdicts, unreachable, write_verdicts
 
 __all__ = [
@@ -30,43 +27,6 @@ __all__ = [
 ]
 
 _RECEPTOR = ("UnknownReceptorType", "IncompatibleReceptorType")
-_WRONG_TYPE = ("TypeMismatch", "ValueError", "AttributeError", "TypeError", "RuntimeError", "KeyError")
-_OWN_KEYS = ("weight", "delay", "receptor_type", "synapse_model")  # of a synapse: not among its constants
-_READ_ONLY = frozenset(
-    [
-        "archiver_length",
-        "available",
-        "capacity",
-        "element_type",
-        "elementsize",
-        "events",
-        "global_id",
-        "has_connections",
-        "has_delay",
-        "instantiations",
-        "local",
-        "model",
-        "model_id",
-        "n_events",
-        "node_uses_wfr",
-        "num_connections",
-        "receptor_types",
-        "recordables",
-        "requires_symmetric",
-        "sizeof",
-        "synapse_model",
-        "synapse_modelid",
-        "synaptic_elements",
-        "thread",
-        "thread_local_id",
-        "type_id",
-        "vp",
-        "weight_recorder",
-        "delay",
-        "weight",
-        "receptor_type",
-    ]
-)
 
 
 def validate(simulation: Mapping, *, timeout_s: float = 60.0, python: str = sys.executable) -> list[Verdict]:
@@ -149,8 +109,8 @@ class _Validation:
         for name, cell in self.simulation["cells"].items():
             path = (*self.root, "cell_models", name)
             for key, value in cell["constants"].items():
-                if not _finite(value):
-                    self._add((*path, "constants", key), f'{key} of "{cell["model"]}"', _value_fault(key, value, {}))
+                if not is_finite(value):
+                    self._add((*path, "constants", key), f'{key} of "{cell["model"]}"', value_fault(key, value, {}))
             for key, number in cell["parameters"].items():
                 if why := fault(number):
                     self._add((*path, "parameters", key), f'{key} of "{cell["model"]}"', why)
@@ -293,7 +253,7 @@ class _Validation:
         place = place or (lambda key: (*path, key))
         asked = {}
         for key, value in given.items():
-            if why := _value_fault(key, value, keys, own=ask == "set_synapse"):
+            if why := value_fault(key, value, keys, own=ask == "set_synapse"):
                 self._add(place(key), f'{key} of "{model}"', why)
             else:
                 asked[key] = value
@@ -303,7 +263,7 @@ class _Validation:
             if wrong and not wrong.keys() & asked.keys():  # what is refused is what they make of those beside them
                 wrong = dict.fromkeys(asked, next(iter(wrong.values())))
             for key, value in asked.items():
-                message = _refused(model, key, value, wrong[key], keys) if key in wrong else ""
+                message = refused(model, key, value, wrong[key], keys) if key in wrong else ""
                 self._add(place(key), f'{key} of "{model}"', message)
             if keep:
                 self.accepted[path] = {key: value for key, value in asked.items() if key not in wrong}
@@ -457,42 +417,3 @@ class _Validation:
                 )
             self._add((*path, "properties", i), f'recordable "{name}" of {target}', message)
         return [name for name in device["properties"] if name in known] or None
-
-
-def _value_fault(key: str, value: object, keys: Mapping[str, str], own: bool = False) -> str:
-    """Return what is wrong with a value that NEST need not be asked about, or would take without a word."""
-    if own and key in _OWN_KEYS:
-        return f'"{key}" is given beside the constants, not among them'
-    if not _finite(value):
-        return f"{key} should be finite (got: {json.dumps(value)})"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key not in _READ_ONLY and keys.get(key) in ("number", "integer") and not is_number:
-        return _wrong_type(key, value, keys[key])
-    return ""
-
-
-def _wrong_type(key: str, value: object, kind: str) -> str:
-    its_unit = f", {unit(key)}" if kind == "number" and unit(key) else ""
-    return f"{key} should be {'an' if kind == 'integer' else 'a'} {kind}{its_unit} (got: {json.dumps(value)})"
-
-
-def _finite(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _refused(model: str, key: str, value: object, why: Mapping[str, str], keys: Mapping[str, str]) -> str:
-    """Return the message for a parameter that NEST refused."""
-    if why["kind"] in UNKNOWN_KEY:
-        if key in keys:
-            return f'"{key}" of "{model}" can be read, not set; leave it out'
-        names = [name for name in keys if name not in _READ_ONLY]
-        near = did_you_mean(key, names)
-        name = near.partition('"')[2].rpartition('"')[0]
-        if near and (its := unit(name)):
-            near = f"{near[:-1]} ({its})?"
-        return f'"{model}" has no parameter "{key}"{near or f" (parameters: {listed(names)})"}'
-    if why["kind"] in _WRONG_TYPE and keys.get(key, "other") != "other":
-        return _wrong_type(key, value, keys[key])
-    return f"{key} cannot be {json.dumps(value)}: {why['message']}"

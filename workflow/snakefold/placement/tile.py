@@ -96,7 +96,7 @@ def place(
     ----------
     journal : folder for the journal of this job
     output : the tile file to write, or "" where `nodes` are to be written
-    nodes : for a strategy of one tile, the node files of its cell types, in their order
+    nodes : for a strategy of one tile, the node files of its cell types, each named as its type
 
     Raises
     ------
@@ -114,7 +114,8 @@ def place(
     if output:
         groups = {t: _join(made, t, placing) for t in rows}
         write_tile(output, placing.digest, np.stack([np.zeros_like(chunks), chunks], axis=1), groups, rows)
-    for path, cell_type in zip(nodes, placing.strategy.cell_types, strict=bool(nodes)):
+    for path in nodes:
+        cell_type = Path(path).stem
         table = Chunks(
             (placing.built.slice["name"],),
             np.zeros(len(chunks), np.uint16),

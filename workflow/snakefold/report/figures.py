@@ -116,7 +116,8 @@ def matrix(sources: Sequence[str], targets: Sequence[str], counts: np.ndarray) -
     written = max(n, m) <= 12
     present = np.ma.masked_less(counts.astype(np.float64), 1)
     low, high = (float(present.min()), float(present.max())) if present.count() else (1.0, 1.0)
-    with _figure(m * side + (1.2 if written else 2.0), n * side + 1.0) as figure:
+    left, below = (0.085 * max(map(len, names)) * _fitting(side) / 9 for names in (sources, targets))
+    with _figure(m * side + left + (0.5 if written else 1.4), n * side + (below if m > 6 else 0.2) + 0.5) as figure:
         axes = figure.add_subplot()
         norm = LogNorm(low / 2.5, high * 1.001)  # the least is not white
         mesh = axes.pcolormesh(present, cmap="Blues", norm=norm, edgecolors="white", linewidth=0.6)
@@ -149,7 +150,7 @@ def in_degrees(degrees: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> 
     names = list(degrees)[:MOST_PANELS]
     columns = min(4, max(len(names), 1))
     rows = max(-(-len(names) // columns), 1)
-    with _figure(WIDTH, 1.55 * rows + 0.4) as figure:
+    with _figure(WIDTH * (0.06 + 0.235 * columns), 1.55 * rows + 0.4) as figure:
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes in panels[len(names) :]:
             axes.set_visible(False)
@@ -157,7 +158,9 @@ def in_degrees(degrees: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> 
             edges = integer_bins(degrees[name])
             heights, _ = np.histogram(degrees[name], edges)
             axes.stairs(heights, edges, fill=True, color=colour[name])
-            axes.set_title(name, fontsize=9, loc="left")
+            middle, half = (edges[0] + edges[-1]) / 2, max((edges[-1] - edges[0]) * 0.52, 3.0)
+            axes.set_xlim(middle - half, middle + half)  # a single bar is a bar, not a wall
+            axes.set_title(name, fontsize=float(np.clip(180 / len(name), 5, 9)), loc="left")
             axes.locator_params(nbins=4, integer=True)
             axes.tick_params(labelsize=7.5)
         figure.supxlabel("synapses onto a cell", fontsize=9)

@@ -19,7 +19,8 @@ from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 
 SOMATA = 20_000
-FEW_ROWS = 24  # a table with more is folded away, without its rows that deviate
+FEW_ROWS = 24  # a table with more is folded away, but for its rows that deviate
+FEW_PAIRS = 4  # of cell types; fewer need no grid
 _BLOCK_CELLS = 1 << 20
 
 
@@ -179,7 +180,7 @@ def _pictures(circuit: Circuit, activities: list[Activity], colour: dict[str, st
     degrees = {name: d for name, d in circuit.degrees.items() if len(d)}
     made: dict[str, Picture | None] = {
         "somata": figures.somata(circuit.positions, colour) if any(circuit.n_cells.values()) else None,
-        "matrix": figures.matrix(*circuit.matrix()) if circuit.edges else None,
+        "matrix": figures.matrix(*circuit.matrix()) if circuit.matrix()[2].size >= FEW_PAIRS else None,
         "degrees": figures.in_degrees(degrees, colour) if degrees else None,
     }
     drawn: dict[str, dict[str, object]] = {}

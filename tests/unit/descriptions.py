@@ -1,0 +1,138 @@
+"""Small circuit descriptions for the unit tests, and the build, place and connect phases of one in this process."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+from snakefold.build import build
+from snakefold.circuit import load
+from snakefold.connectivity import gather as gather_of_edges
+from snakefold.connectivity import tile as connecting
+from snakefold.placement import gather as gather_of_cells
+from snakefold.placement import tile as placing
+from snakefold.plan import Plan, make
+
+CIRCUITS = Path(__file__).parents[2] / "config" / "circuits"
+
+SMALL = {
+    "rng": {"seed": 7},
+    "network": {"x": 200.0, "y": 100.0, "z": 150.0, "chunk_size": 50.0},
+    "regions": {"column": {"type": "stack", "children": ["base", "top"]}},
+    "partitions": {"base": {"thickness": 70.0}, "top": {"thickness": 80.0}},
+    "cell_types": {
+        "a": {"spatial": {"radius": 2.0, "count": 120}},
+        "b": {"spatial": {"radius": 2.0, "density": 5e-5}},
+    },
+    "placement": {
+        "lower": {"strategy": "random", "partitions": ["base"], "cell_types": ["a"]},
+        "upper": {"strategy": "random", "partitions": ["top"], "cell_types": ["b"]},
+    },
+    "connectivity": {
+        "a_to_b": {
+            "strategy": "fixed_indegree",
+            "indegree": 5,
+            "presynaptic": {"cell_types": ["a"]},
+            "postsynaptic": {"cell_types": ["b"]},
+        }
+    },
+    "simulations": {
+        "rest": {
+            "simulator": "nest",
+            "duration": 10.0,
+            "cell_models": {"a": {"model": "iaf_psc_exp"}, "b": {"model": "iaf_psc_exp"}},
+            "connection_models": {"a_to_b": {"synapses": [{"weight": 1.0, "delay": 1.0}]}},
+            "devices": {"spikes": {"device": "spike_recorder", "targetting": {"strategy": "all"}}},
+        }
+    },
+}
+
+
+def small() -> dict:
+    """Return a description of two layers that may be changed."""
+    return copy.deepcopy(SMALL)
+
+
+def edited(*edits: tuple[str, object]) -> dict:
+    """Return the small description with values set at dotted keys; `...` removes the key."""
+    tree = small()
+    for dotted, value in edits:
+        *above, last = dotted.split(".")
+        at = tree
+        for key in above:
+            at = at.setdefault(key, {})
+        if value is ...:
+            del at[last]
+        else:
+            at[last] = value
+    return tree
+
+
+def text_of(value: object) -> str:
+    """Return a plain value as YAML in flow style, not finite numbers included."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)}: {text_of(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(text_of, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    return json.dumps(value)
+
+
+def write(folder: Path, tree: dict, name: str = "circuit.yaml") -> Path:
+    """Write a description, each top-level key on a line of its own."""
+    path = folder / name
+    path.write_text("".join(f"{json.dumps(k)}: {text_of(v)}\n" for k, v in tree.items()))
+    return path
+
+
+def plan_of(folder: Path, tree: dict, tiles: int | None = 1, **options) -> Plan:
+    """Return the plan of a description, its results below `folder`."""
+    return make(load(write(folder, tree)), f"{folder}/results/circuit", tiles, **options)
+
+
+def run(plan: Plan, jobs: str = "place connect") -> Plan:
+    """Run the build, place and connect phases of a plan without hooks, as the rules do, through tiles everywhere."""
+    plan.freeze()
+    for name, part in plan.parts.items():
+        if name.startswith(("partition/", "place/", "connect/")):
+            inputs = [plan.built(i) for i in part.inputs]
+            build(plan.slice_file(part.digest), inputs, list(part.files.values()), plan.built(name))
+    for name in plan.placements if "place" in jobs else ():
+        place(plan, name)
+    for cell_type in plan.cell_types if "place" in jobs else ():
+        names = plan.placers(cell_type)
+        tiles = [t for n in names for t in tiles_of(plan, "place", n, plan.placements[n].tiles)]
+        gather_of_cells.gather_cells(
+            cell_type, [plan.built("place", n) for n in names], tiles, plan.nodes(cell_type)
+        )
+    for name, connection in plan.connections.items() if "connect" in jobs else ():
+        for t, tile in enumerate(tiles_of(plan, "connect", name, connection.tiles)):
+            connecting.connect(connect_inputs(plan, name), t, plan.path(".journal", name, t), tile)
+        tiles = tiles_of(plan, "connect", name, connection.tiles)
+        for edge_set in connection.sets:
+            gather_of_edges.gather_edges(edge_set, connect_inputs(plan, name), tiles, plan.edges(edge_set))
+    return plan
+
+
+def tiles_of(plan: Plan, phase: str, name: str, n: int) -> list[str]:
+    """Return the tile files of a strategy."""
+    return [plan.path(phase, name, f"0.{t}.h5") for t in range(n)]
+
+
+def place_inputs(plan: Plan, name: str) -> placing.Inputs:
+    """Return what the tiles of a placement strategy read."""
+    return placing.Inputs(plan.built("place", name), tuple(plan.built(i) for i in plan.parts[f"place/{name}"].inputs))
+
+
+def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:
+    """Return what the tiles of a connectivity strategy read."""
+    of = plan.connections[name]
+    types = dict.fromkeys([*of.sources, *of.targets])
+    return connecting.Inputs(plan.built("connect", name), tuple(plan.nodes(t) for t in types))
+
+
+def place(plan: Plan, name: str) -> None:
+    """Place all tiles of a strategy."""
+    for t, tile in enumerate(tiles_of(plan, "place", name, plan.placements[name].tiles)):
+        placing.place(place_inputs(plan, name), t, 0, plan.path(".journal", name, t), tile)
