@@ -1,4 +1,4 @@
-"""The real workflow in a folder of its own: write a description, ask what is planned, run, and look at what came out."""
+"""The real workflow in a folder of its own: write a description, ask for the plan, run, look at what came out."""
 
 import contextlib
 import hashlib
@@ -47,6 +47,7 @@ def description(**changed: object) -> dict:
             "other": simulation(["exc", "top"], ["feed"], duration=30),
         },
     }
+    del circuit["simulations"]["other"]["devices"]["voltage"]
     return circuit | changed
 
 
@@ -81,7 +82,7 @@ def simulation(cell_types: list[str], connections: list[str], duration: float = 
                 "properties": ["V_m"],
                 "interval": 1.0,
                 "delay": 1.0,
-                "targetting": {"strategy": "cell_model", "cell_models": ["top"]},
+                "targetting": {"strategy": "cell_model", "cell_models": ["exc"]},
             },
         },
     }

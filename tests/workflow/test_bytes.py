@@ -1,11 +1,11 @@
-"""Equal bytes: nodes and edges do not depend on tiles, on jobs at once, on the clone, on the processor or on key order."""
+"""Equal bytes: nodes and edges do not depend on tiles, jobs at once, the clone, the processor or the order of keys."""
 
 import subprocess
 import sys
 
 import pytest
 import yaml
-from flow import Workflow, clone, description, watched, WATCHED
+from flow import WATCHED, Workflow, clone, description, watched
 
 FEATURES = """
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__

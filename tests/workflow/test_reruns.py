@@ -1,18 +1,15 @@
-"""Precise reruns: what is planned is what runs, nothing is left to plan, and the files are those of a build from nothing.
+"""Precise reruns: what is planned is what runs, nothing is left to plan, and the files are as if built from nothing.
 
-By default every edit is made alone and undone together with an edit of a simulation; with SNAKEFOLD_TEST_ALL=1 each is
-made and undone both alone and with it.
+Every edit is made alone and undone together with an edit of a simulation.
 """
 
 import copy
-import os
 import shutil
 import time
 
 import pytest
 from flow import WATCHED, Workflow, between, description, simulation, watched
 
-ALL = bool(os.environ.get("SNAKEFOLD_TEST_ALL"))
 TILES = 2
 LAST = {"circuit": 1, "report": 1, "all": 1}
 SIMULATE = {"simulate_quick": 1, "simulate_other": 1}
@@ -115,8 +112,10 @@ def edited(*edits) -> dict:
     return circuit
 
 
-def test_nothing_changed(here, from_nothing):
-    assert precise(here, description(), from_nothing) == {}
+def test_nothing_changed_and_then_a_duration(here, from_nothing):
+    assert precise(here, edited(), from_nothing) == {}
+    jobs = {"build": 1, "validate": 1, "simulate_quick": 1, "report": 1, "all": 1}
+    precise(here, edited(one_simulation), from_nothing, jobs | PARSE)
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
@@ -126,14 +125,6 @@ def test_edit_alone_and_undone_with_a_simulation(here, from_nothing, edit):
     if edit is density:
         assert not planned.keys() & {"place_high_cells", "gather_cells_top", "validate"}
     precise(here, edited(one_simulation), from_nothing)
-    if ALL:
-        precise(here, edited(edit), from_nothing)
-        precise(here, edited(), from_nothing)
-
-
-def test_duration_of_a_simulation(here, from_nothing):
-    jobs = {"build": 1, "validate": 1, "simulate_quick": 1, "report": 1, "all": 1}
-    precise(here, edited(one_simulation), from_nothing, jobs | PARSE)
 
 
 def test_number_of_tiles(here, from_nothing):
@@ -146,12 +137,13 @@ def test_number_of_tiles(here, from_nothing):
 
 def test_strategy_away_while_its_cells_change(here, from_nothing):
     """What lies in the results from before must not come back."""
-    precise(here, edited(strategy_removed, density), from_nothing)
-    precise(here, edited(density), from_nothing)
+    here.write(edited(strategy_removed, density))
+    here.built()
+    assert precise(here, edited(density), from_nothing)["connect_back"] == TILES
 
 
-@pytest.mark.parametrize("with_simulation", [False, True], ids=["alone", "with_simulation"])
-def test_after_a_failed_validation(here, from_nothing, with_simulation):
+@pytest.mark.parametrize("mended", [edited(connection_parameter), edited(one_simulation)], ids=["alone", "and_more"])
+def test_after_a_failed_validation(here, from_nothing, mended):
     before = here.files()
     wrong = edited(connection_parameter)
     wrong["simulations"]["other"]["cell_models"]["top"]["model"] = "iaf_psc_alhpa"
@@ -159,56 +151,70 @@ def test_after_a_failed_validation(here, from_nothing, with_simulation):
     ran = here.run()
     assert (ran.code, ran.jobs) == (1, {})
     assert 'did you mean "iaf_psc_alpha"?' in ran.output
-    assert {name: before[name] for name in before if name != "parse.h5"}.items() <= here.files().items()
-    mended = edited(connection_parameter, *([one_simulation] if with_simulation else []))
-    planned = precise(here, mended, from_nothing)
-    assert "connect_feed" in planned
+    assert here.files() == before
+    precise(here, mended, from_nothing)
 
 
-@pytest.mark.parametrize("with_simulation", [False, True], ids=["alone", "with_simulation"])
-def test_after_a_failed_tile(tmp_path, from_nothing, with_simulation):
+def second_version() -> tuple[dict, str]:
+    """Return another version of `watched` and of its component's file: other synapses, and another simulation."""
+    circuit = watched()
+    circuit["connectivity"]["own"]["indegree"] = 5
+    one_simulation(circuit)
+    return circuit, WATCHED.replace("FixedIndegree, watched", "FixedIndegree, watched closely")
+
+
+def test_after_a_failed_tile(tmp_path, from_nothing):
     workflow = Workflow(tmp_path / "here", tiles=TILES)
     workflow.env = {"FAIL": str(tmp_path / "fail")}
     workflow.folder.joinpath("own.py").write_text(WATCHED)
     workflow.write(watched())
-    (tmp_path / "fail").write_text("25")  # the second half of the 50 target cells
-    ran = workflow.run()
-    assert (ran.code, ran.jobs["connect_own"]) == (1, TILES)
-    assert "Error in rule connect_own" in ran.output
-    (tmp_path / "fail").unlink()
-    mended = watched()
-    jobs = {"connect_own": 1, "gather_edges_own": 1, "simulate_quick": 1} | LAST
-    if with_simulation:
-        one_simulation(mended)
-        jobs |= {"build": 1, "validate": 1} | PARSE
-    precise(workflow, mended, from_nothing, jobs)
+
+    def fail() -> None:
+        (tmp_path / "fail").write_text("25")  # the second half of the 50 target cells
+        ran = workflow.run()
+        assert (ran.code, ran.jobs["connect_own"]) == (1, TILES)
+        assert "Error in rule connect_own" in ran.output
+        (tmp_path / "fail").unlink()
+
+    fail()
+    precise(workflow, watched(), from_nothing, {"connect_own": 1, "gather_edges_own": 1, "simulate_quick": 1} | LAST)
+    circuit, component = second_version()
+    workflow.folder.joinpath("own.py").write_text(component)
+    workflow.write(circuit | {"simulations": watched()["simulations"]})
+    fail()
+    jobs = {"build": 1, "validate": 1, "connect_own": 1, "gather_edges_own": 1, "simulate_quick": 1} | LAST | PARSE
+    precise(workflow, circuit, from_nothing, jobs)
 
 
 @pytest.mark.parametrize(
-    ("file", "jobs"),
+    ("file", "edit", "jobs"),
     [
-        ("edges/feed.h5", {"connect_feed": TILES, "gather_edges_feed": 1} | SIMULATE | LAST),
-        ("simulations/quick/voltage.h5", {"simulate_quick": 1, "report": 1, "all": 1}),
+        ("edges/feed.h5", one_simulation, {"connect_feed": TILES, "gather_edges_feed": 1} | SIMULATE | LAST),
+        ("simulations/quick/voltage.h5", None, {"simulate_quick": 1, "report": 1, "all": 1}),
     ],
 )
-def test_final_file_deleted(here, from_nothing, file, jobs):
+def test_final_file_deleted(here, from_nothing, file, edit, jobs):
     (here.results / file).unlink()
-    precise(here, edited(), from_nothing, jobs)
-    (here.results / file).unlink()
-    precise(here, edited(one_simulation), from_nothing)
+    if edit:
+        precise(here, edited(edit), from_nothing, jobs | {"build": 1, "validate": 1} | PARSE)
+    else:
+        precise(here, edited(), from_nothing, jobs)
 
 
 def test_comment_key_order_and_plotting_rerun_only_parse(here, from_nothing):
+    only, before = PARSE | {"all": 1}, here.files()
     text = here.write(description())
-    only = PARSE | {"all": 1}
-    precise(here, "# a comment\n" + text, from_nothing, only)
     backwards = dict(reversed(description().items()))
     backwards["cell_types"] = dict(reversed(backwards["cell_types"].items()))
     backwards["connectivity"] = dict(reversed(backwards["connectivity"].items()))
+    for edit in ("# a comment\n" + text, backwards):
+        here.write(edit)
+        assert here.plan() == only
+        assert here.run().jobs == only
+        assert here.plan() == {}
+        same(here, before | {"parse.h5": here.files()["parse.h5"]})
+    backwards["cell_types"]["top"]["plotting"] = {"color": "#0000FF", "display_name": "Top cells"}
     precise(here, backwards, from_nothing, only)
-    plotted = edited()
-    plotted["cell_types"]["top"]["plotting"] = {"color": "#0000FF", "display_name": "Top cells"}
-    precise(here, plotted, from_nothing, only)
 
 
 def test_edit_while_jobs_run_does_not_reach_them(tmp_path, from_nothing):
@@ -221,15 +227,11 @@ def test_edit_while_jobs_run_does_not_reach_them(tmp_path, from_nothing):
     while "chunk" not in ((tmp_path / "watch").read_text() if (tmp_path / "watch").exists() else ""):
         assert running.poll() is None, running.communicate()
         time.sleep(0.05)
-    edit = watched()
-    edit["connectivity"]["own"]["indegree"] = 5
-    edit["cell_types"]["exc"]["spatial"]["density"] = 7e-5
-    one_simulation(edit)
-    edited_component = WATCHED.replace("FixedIndegree, watched", "FixedIndegree, watched closely")
-    workflow.write(edit)
-    own.write_text(edited_component)
+    circuit, component = second_version()
+    workflow.write(circuit)
+    own.write_text(component)
     ran = workflow.finish(running)
     assert ran.code == 0, ran.output
     same(workflow, from_nothing(old, WATCHED))
     workflow.env = {}
-    assert precise(workflow, edit, from_nothing)["connect_own"] == TILES
+    assert precise(workflow, circuit, from_nothing)["connect_own"] == TILES

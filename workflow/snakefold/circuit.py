@@ -214,7 +214,7 @@ def _load_components(tree: dict, build: BuildContext) -> None:
         file = build.folder_of(("components", i)) / str(name)
         try:
             components.load(file.stem, file.read_text(encoding="utf-8"), str(file))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             build.mistake(("components", i), f"{file} cannot be read: {getattr(error, 'strerror', error)}")
         except UserError as error:
             build.mistakes.extend(error.mistakes)

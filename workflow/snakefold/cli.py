@@ -139,9 +139,16 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
 
 
 @main.command()
-def schema() -> None:
+@click.option("--markdown", is_flag=True, help="Print the reference of all keys instead.")
+def schema(markdown: bool) -> None:
     """Print the JSON Schema of circuit descriptions, with all components that are installed."""
     import json
+
+    if markdown:
+        from snakefold.reference import reference
+
+        click.echo(reference(), nl=False)
+        return
 
     from snakefold.circuit import schema as circuit_schema
 

@@ -218,6 +218,7 @@ class Component(types.Type):
 
     def __init__(self, kind: str, key: str, default: str = ""):
         self.kind, self.key, self.default = kind, key, default
+        self.says = f"a mapping: one of the {kind} components below"
 
     def schema(self, definitions: dict) -> dict:
         cases = []

@@ -124,7 +124,8 @@ class _Resolver:
 
     def name(self, path: str | Path) -> str:
         """Return the one path by which a file is known here, however it was referred to."""
-        return self.paths.setdefault(os.path.realpath(path), str(path))
+        real = os.path.realpath(path) if "\0" not in str(path) else str(path)
+        return self.paths.setdefault(real, str(path))
 
     def file(self, path: str, asked_from: str) -> object:
         """Return the marked tree of a file, read once."""

@@ -25,7 +25,18 @@ EXPRESSION = {"type": "string", "pattern": "^=", "description": "an expression, 
 
 
 class Type:
-    """Base of the handlers."""
+    """Base of the handlers.
+
+    Attributes
+    ----------
+    says : what it takes, in words, for messages and the reference
+    """
+
+    says: str = "a value"
+
+    def nodes(self) -> list[type[Node]]:
+        """Return the classes of the mappings in what it takes, for the reference."""
+        return []
 
     def schema(self, definitions: dict) -> dict:
         """Return the JSON Schema of what a description may say."""
@@ -158,6 +169,7 @@ class Vector(Type):
 
     def __init__(self, item: Number, scalar: bool = False):
         self.item, self.scalar = item, scalar
+        self.says = "a number or three" if scalar else "three numbers"
 
     def schema(self, definitions: dict) -> dict:
         item = self.item.schema(definitions)
@@ -182,6 +194,10 @@ class ListOf(Type):
 
     def __init__(self, item: Type, *, least: int = 0, distinct: bool = False):
         self.item, self.least, self.distinct = item, least, distinct
+        self.says = f"a list: {item.says}"
+
+    def nodes(self) -> list[type[Node]]:
+        return self.item.nodes()
 
     def schema(self, definitions: dict) -> dict:
         schema = {"type": "array", "items": self.item.schema(definitions)}
@@ -209,6 +225,8 @@ class ListOf(Type):
 class Positions(Type):
     """An array of points, (n, 3) float64, um."""
 
+    says = "a list of points [x, y, z]"
+
     def schema(self, definitions: dict) -> dict:
         point = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
         return {"type": "array", "items": point}
@@ -233,6 +251,10 @@ class DictOf(Type):
 
     def __init__(self, item: Type, *, names: bool = True):
         self.item, self.names = item, names
+        self.says = f"a mapping from names to: {item.says}"
+
+    def nodes(self) -> list[type[Node]]:
+        return self.item.nodes()
 
     def schema(self, definitions: dict) -> dict:
         keys = {"propertyNames": {"pattern": f"^{NAME.pattern}$"}} if self.names else {}
@@ -262,6 +284,10 @@ class NodeOf(Type):
 
     def __init__(self, cls: type[Node]):
         self.cls = cls
+        self.says = f"a mapping: {cls.__name__}"
+
+    def nodes(self) -> list[type[Node]]:
+        return [self.cls]
 
     def schema(self, definitions: dict) -> dict:
         return self.cls.schema(definitions)
@@ -278,6 +304,7 @@ class Reference(Type):
 
     def __init__(self, table: str, what: str):
         self.table, self.what = table, what
+        self.says = f"the name of a {what}"
 
     def schema(self, definitions: dict) -> dict:
         return {"type": "string", "x-reference": self.table}
@@ -304,6 +331,10 @@ class OneOf(Type):
 
     def __init__(self, *cases: tuple[Callable[[object], bool], Type]):
         self.cases = cases
+        self.says = " or ".join(dict.fromkeys(handler.says for _, handler in cases))
+
+    def nodes(self) -> list[type[Node]]:
+        return [node for _, handler in self.cases for node in handler.nodes()]
 
     def schema(self, definitions: dict) -> dict:
         return {"anyOf": [handler.schema(definitions) for _, handler in self.cases]}
@@ -354,6 +385,7 @@ class PairTableOf(Type):
 
     def __init__(self, item: Leaf):
         self.item = item
+        self.says = f"{item.says}, a table over pairs of types, or a CSV file"
 
     def schema(self, definitions: dict) -> dict:
         item = self.item.schema(definitions)
@@ -411,6 +443,8 @@ class DataFile:
 class FileOf(Type):
     """The name of a data file, relative to the file of the description in which it stands."""
 
+    says = "the name of a file"
+
     def schema(self, definitions: dict) -> dict:
         return {"anyOf": [{"type": "string", "format": "path"}]}
 
@@ -423,8 +457,8 @@ class FileOf(Type):
         file = build.folder_of(path) / value
         try:
             return DataFile(file, file_digest(file))
-        except OSError as error:
-            build.mistake(path, f"{file} cannot be read: {error.strerror}")
+        except (OSError, ValueError) as error:
+            build.mistake(path, f"{file} cannot be read: {getattr(error, 'strerror', error)}")
             return INVALID
 
     def to_json(self, value):

@@ -75,20 +75,19 @@ class Journal:
         """
         if not self._pending:
             return
-        whole = 0
         try:
             if self._file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 name = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns():x}.journal"
                 self._file = open(self.folder / name, "xb")  # noqa: SIM115 (lives as long as the job)
-            whole = self._file.tell()
             self._file.writelines(_pack(*record) for record in self._pending)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            with contextlib.suppress(OSError):  # no torn record in front of later ones
+            with contextlib.suppress(OSError):
                 if self._file is not None:
-                    self._file.truncate(whole)
+                    self._file.close()
+            self._file = None  # a torn record ends its file: later ones go to another
             raise UserError(f"the journal cannot be written: {error}", where=str(self.folder)) from error
         self._pending.clear()
         self._committed_at = time.monotonic()

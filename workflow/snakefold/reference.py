@@ -1,0 +1,65 @@
+"""The reference of every key of a circuit description, as Markdown, from the declarations of all that is installed."""
+
+import json
+
+from snakefold import components
+from snakefold.circuit import Circuit
+from snakefold.config.nodes import Node
+
+_HEAD = """# Configuration
+
+`config.yaml` has the workflow's own keys, each with a comment. `circuits/` has circuit descriptions. This page lists every
+key of a description; it is written by `snakefold schema --markdown` from the declarations of the components.
+
+A number may be an expression of `variables`, as in `= 20683 * scale`. `{$ref: "file#/pointer", ...}` takes over the mapping
+it points to, merged with what stands beside it; `{$import: {ref: ..., values: [...]}}` takes over the named keys.
+"""
+_KINDS = {
+    "partition": "A partition (`partitions`)",
+    "region": "A region (`regions`)",
+    "placement": "A placement strategy (`placement`)",
+    "after_placement": "A hook after placement (`after_placement`)",
+    "connectivity": "A connectivity strategy (`connectivity`)",
+    "after_connectivity": "A hook after connectivity (`after_connectivity`)",
+    "simulation": "A simulation (`simulations`)",
+    "device": "A device (`devices` of a simulation)",
+    "targetting": "What a device is connected to (`targetting`)",
+}
+
+
+def reference() -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    done: set[type[Node]] = set()
+    _add(parts, Circuit, "The root", "", done)
+    for kind, title in _KINDS.items():
+        for names, cls in components.installed(kind):
+            _add(parts, cls, f"{title}: {names[0]}", _aliases(cls, names), done)
+    return "\n".join(parts)
+
+
+def _aliases(cls: type[Node], names: list[str]) -> str:
+    others = f" (also: {', '.join(f'`{name}`' for name in names[1:])})" if len(names) > 1 else ""
+    return f"`{cls.chosen_by}: {names[0]}`{others}"
+
+
+def _add(parts: list[str], cls: type[Node], title: str, aliases: str, done: set[type[Node]]) -> None:
+    """Add the section of a class, and those of the classes of its attributes."""
+    if cls in done:
+        return
+    done.add(cls)
+    doc = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    rows = ["| key | value | unit | default | |", "|---|---|---|---|---|", *map(_row, cls.attributes())]
+    parts.append("\n".join([f"## {title}", "", *([aliases, ""] if aliases else []), doc, "", *rows, ""]))
+    for attribute in cls.attributes():
+        for inner in attribute.type.nodes():
+            _add(parts, inner, f"{inner.__name__} (`{attribute.key}`)", "", done)
+
+
+def _row(attribute) -> str:
+    required = "**required**" if attribute.required is True else ""
+    default = attribute.default
+    if not required and default is not None and not callable(default):
+        required = f"`{json.dumps(attribute.type.to_json(default))}`"
+    cells = (f"`{attribute.key}`", attribute.type.says, attribute.unit, required, attribute.doc)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
