@@ -107,6 +107,11 @@ class Workflow:
     root : the clone whose workflow it is
     circuit, results : the workflow's keys, relative to the folder, or absolute
     target : what to make; by default everything
+
+    Attributes
+    ----------
+    env : what is added to the environment
+    more : further keys of the workflow
     """
 
     def __init__(
@@ -120,8 +125,9 @@ class Workflow:
         target: str = "",
     ):
         self.folder, self.tiles, self.simulations, self.root = Path(folder), tiles, simulations, root
-        self.circuit, self.target, self.env = circuit, target, {}
-        self.results_key = results
+        self.circuit, self.target, self.results_key = circuit, target, results
+        self.env: dict[str, str] = {}
+        self.more: dict[str, str] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -148,7 +154,7 @@ class Workflow:
             "results": self.results_key,
             "tiles": self.tiles,
             "simulations": self.simulations,
-        }
+        } | self.more
         config = ["--config", *(f"{key}={value}" for key, value in keys.items())]
         snakemake = [sys.executable, "-m", "snakemake", "-s", str(self.root / "Snakefile"), "-d", str(self.folder)]
         return [*snakemake, f"-j{jobs}", *filter(None, [self.target]), *arguments, *config]

@@ -1,4 +1,4 @@
-"""Cells that were placed, as strategies see them: by type, with node ids and positions, read from R/nodes when asked."""
+"""Placed cells as strategies see them: by type, with node ids and positions, read from R/nodes when asked for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

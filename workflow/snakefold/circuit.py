@@ -11,7 +11,8 @@ from snakefold.config import types
 from snakefold.config.context import BuildContext, building
 from snakefold.config.expression import evaluate
 from snakefold.config.nodes import Attribute, Node
-from snakefold.config.parse import Document, parse
+from snakefold.config.parse import Document, parse_what_can_be
+from snakefold.config.prune import TABLES, pruned
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.placement.counts import total
 from snakefold.placement.strategy import PlacementStrategy, Spatial
@@ -131,9 +132,10 @@ class Circuit(Node):
             return own
         override = strategy.overrides.get(cell_type)
         node = override if override is not None and override.given() else self.cell_types[cell_type].spatial
-        if not node.given():
-            raise UserError(Mistake(f'how many "{cell_type}"? It needs one of: {listed(node.INDICATORS)}', node.path))
-        given = node.given()[-1:]
+        given = node.given()
+        if len(given) != 1:
+            what = f"gives {listed(given)}: give one" if given else f"needs one of: {listed(node.INDICATORS)}"
+            raise UserError(Mistake(f'how many "{cell_type}"? It {what}', node.path))
         if given == ["relative_to"]:
             if node.relative_to in (*asked, cell_type):
                 round_ = " to ".join((*asked, cell_type, node.relative_to))
@@ -173,39 +175,69 @@ class Loaded:
     warnings: list[Mistake] = field(default_factory=list)
 
     def n_cells(self) -> dict[str, int]:
-        """Return the wanted number of cells of each type."""
-        return {
-            name: sum(self.totals[s][name] for s in self.circuit.placed_by(name)) for name in self.circuit.cell_types
-        }
+        """Return the wanted number of cells of each type, as far as it is known."""
+        by_type = {t: [self.totals[s].get(t) for s in self.circuit.placed_by(t)] for t in self.circuit.cell_types}
+        return {cell_type: sum(totals) for cell_type, totals in by_type.items() if None not in totals}
+
+
+class BrokenCircuit(UserError):
+    """The mistakes of a description, and, where something of it is whole, that part of it for further checks."""
+
+    survivor: Loaded | None = None
 
 
 def load(path: str | Path) -> Loaded:
     """Read a circuit description, build its typed tree and check the whole of it.
 
+    After a mistake, what is whole is checked on without what is broken, so that all mistakes are told at once.
+
     Raises
     ------
-    UserError : every mistake, with file and line
+    BrokenCircuit : every mistake, with file and line
     """
-    document = parse(path)
-    tree = document.tree
-    build = BuildContext(folder_of=document.folder_of)
-    try:
+    document, mistakes = parse_what_can_be(path)
+    names = _names(document.tree)
+    tree = pruned(document.tree, [m.path for m in mistakes]) if mistakes else document.tree
+    survivor: Loaded | None = None
+    told = {"typed": False, "whole": False}  # what leaving something out makes wrong is not told
+    while tree is not None and survivor is None:
+        build = BuildContext(folder_of=document.folder_of)
         with building(build):
-            _load_components(tree, build)
-            build.variables.update(_variables(tree, build))
-            build.share("references", lambda: _names(tree))
-            circuit = Circuit.build(tree)
-            if build.mistakes:
-                raise UserError(build.mistakes)
-            boxes = lay_out(circuit.network.box, circuit.regions, circuit.partitions)
-            loaded = Loaded(circuit, document, boxes, {})
-            build.mistakes.extend(_check(loaded))
-            if build.mistakes:
-                raise UserError(build.mistakes)
+            circuit = _typed(tree, build, _names(tree) if told["typed"] else names)
+            kind, found = "typed", list(build.mistakes)
+            if not found:
+                told["typed"] = True
+                kind = "whole"
+                found, loaded = _whole(circuit, document)
+                survivor = None if found else loaded
+        if not told[kind]:
+            mistakes += found
+            told[kind] = True
+        tree = pruned(tree, [m.path for m in found]) if found else tree
+    if mistakes:
+        error = BrokenCircuit(UserError(dict.fromkeys(mistakes)).located(document.locate).mistakes)
+        error.survivor = survivor
+        raise error
+    survivor.warnings = [replace(w, where=document.locate(w.path)) for w in survivor.warnings]
+    return survivor
+
+
+def _typed(tree: dict, build: BuildContext, names: dict[str, list[str]]) -> Circuit:
+    """Return the typed tree; mistakes go to the build."""
+    _load_components(tree, build)
+    build.variables.update(_variables(tree, build))
+    build.share("references", lambda: names)
+    return Circuit.build(tree)
+
+
+def _whole(circuit: Circuit, document: Document) -> tuple[list[Mistake], Loaded | None]:
+    """Return what is wrong with a circuit as a whole, and the circuit laid out, if that can be done."""
+    try:
+        boxes = lay_out(circuit.network.box, circuit.regions, circuit.partitions)
     except UserError as error:
-        raise error.located(document.locate) from None
-    loaded.warnings = [replace(w, where=document.locate(w.path)) for w in loaded.warnings]
-    return loaded
+        return list(error.mistakes), None
+    loaded = Loaded(circuit, document, boxes, {})
+    return list(_check(loaded)), loaded
 
 
 def _load_components(tree: dict, build: BuildContext) -> None:
@@ -239,16 +271,7 @@ def _variables(tree: dict, build: BuildContext) -> dict[str, float]:
 
 def _names(tree: dict) -> dict[str, list[str]]:
     """Return the names that references may use, by table."""
-    tables = (
-        "cell_types",
-        "partitions",
-        "regions",
-        "placement",
-        "after_placement",
-        "connectivity",
-        "after_connectivity",
-    )
-    names = {t: list(tree[t]) if isinstance(tree.get(t), dict) else [] for t in tables}
+    names = {t: list(tree[t]) if isinstance(tree.get(t), dict) else [] for t in TABLES}
     return names | {"regions or partitions": names["regions"] + names["partitions"]}
 
 
@@ -257,13 +280,12 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
     circuit = loaded.circuit
     if circuit.rng is None or circuit.rng.seed is None:
         loaded.warnings.append(Mistake(f"no rng.seed: the fixed default {DEFAULT_SEED} is used", ("rng",)))
-    if (yield from _faults_of(_partition_faults, loaded)):
+    if faults := list(_partition_faults(loaded)):
+        yield from faults
         return
-    before = yield from _faults_of(_placement_faults, loaded)
+    yield from _placement_faults(loaded)
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
-    if before:
-        return
     yield from _hook_faults(circuit)
     n_cells = loaded.n_cells()
     owners: dict[str, str] = {}
@@ -271,7 +293,7 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
         types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
         for cell_type in dict.fromkeys(t for t in types_ if not _made(circuit, t)):
             yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
-        if all(circuit.placed_by(t) for t in types_):  # how many cells a hook adds is not known here
+        if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
                 yield Mistake(message, (*strategy.path, attribute))
         for set_name in circuit.edge_sets(name):
@@ -312,23 +334,20 @@ def order_of(hooks: Mapping[str, Node]) -> list[str]:
     return order
 
 
-def _faults_of(check, loaded: Loaded) -> Iterator[Mistake]:
-    found = list(check(loaded))
-    yield from found
-    return bool(found)
-
-
 def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
     network = loaded.circuit.network
     for name, box in loaded.boxes.items():
         if not all(d > 0 for d in box.dimensions) or not isfinite(box.volume):
-            yield Mistake(f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name))
+            yield Mistake(
+                f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name)
+            )
             continue
         corners = zip(box.lower, box.upper, network.origin, network.chunk_size, strict=True)
         span = [((low - origin) / size, (high - origin) / size) for low, high, origin, size in corners]
         n = prod(max(high - low, 1.0) for low, high in span)
         if n > MOST_CHUNKS or max(abs(end) for ends in span for end in ends) > FARTHEST_CHUNK:
-            what = f"is cut into {n:.3g} chunks (at most {MOST_CHUNKS:.0e}, {FARTHEST_CHUNK} from the origin along an axis)"
+            most = f"at most {MOST_CHUNKS:.0e}, {FARTHEST_CHUNK} from the origin along an axis"
+            what = f"is cut into {n:.3g} chunks ({most})"
             yield Mistake(f"{what}; network.chunk_size should be larger", ("partitions", name))
 
 
@@ -342,10 +361,6 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
     for cell_type in circuit.cell_types:
         if not _made(circuit, cell_type):
             loaded.warnings.append(Mistake("is placed by no strategy", ("cell_types", cell_type)))
-        several = circuit.cell_types[cell_type].spatial.given()
-        if len(several) > 1:
-            what = f"gives {listed(several)}: the last counts, as in the BSB"
-            loaded.warnings.append(Mistake(what, ("cell_types", cell_type, "spatial")))
     reported: set[Mistake] = set()
     for name, strategy in circuit.placement.items():
         totals = loaded.totals.setdefault(name, {})
@@ -386,7 +401,7 @@ def _cycles(table: str, nodes: dict[str, Node]) -> Iterator[Mistake]:
 
 
 def schema() -> dict:
-    """Return the JSON Schema (Draft 2020-12) of circuit descriptions, from the declarations of all that is installed."""
+    """Return the JSON Schema (Draft 2020-12) of circuit descriptions, from the declarations of what is installed."""
     definitions: dict[str, dict] = {}
     root = Circuit.schema(definitions)
     return {

@@ -25,18 +25,22 @@ def main(context: click.Context, debug: bool) -> None:
 def check(debug: bool, circuit: str, simulator: bool) -> None:
     """Check a circuit description without running or writing anything; exit code 0 or 1."""
     with _mistakes_shown(debug):
-        from snakefold.circuit import load
+        from snakefold.circuit import BrokenCircuit, load
         from snakefold.plan import make
-        from snakefold.workflow import ask_simulator, warn
+        from snakefold.workflow import ask_simulator, warn, with_simulator
 
-        loaded = load(circuit)
+        try:
+            loaded = load(circuit)
+        except BrokenCircuit as error:
+            raise (with_simulator(error) if simulator else error) from None
         plan = make(loaded, "results")
         warn([*plan.warnings, *(ask_simulator(plan) if simulator and plan.simulations else [])])
         n_sets, n_simulations = len(plan.edge_sets()), len(plan.simulations)
         expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values() if e]
         click.echo(
             f"{circuit}: {sum(loaded.n_cells().values()):,} cells of {len(plan.cell_types)} types, "
-            f"{sum(mean for mean, _ in expected):,.0f} synapses in {n_sets} edge sets, {n_simulations} simulations: fine"
+            f"{sum(mean for mean, _ in expected):,.0f} synapses in {n_sets} edge sets, "
+            f"{n_simulations} simulations: fine"
         )
 
 

@@ -2,7 +2,7 @@
 
 A component is a class of one of the kinds below with declared attributes (`config.nodes`). A description names it by a
 short name, its class name or, for those it shares with the BSB, the BSB's dotted name. An installed package announces a
-module of its own under the entry point group `snakefold.components`; a file is listed under `components` in the circuit.
+module of its own under the entry point group `snakefold.components`; a file is listed under the circuit's `components`.
 
 A job restores a component from its slice: class, algorithm version and attributes; a component from a file also carries
 the file's source, so that editing the file while jobs are queued does not reach them.
@@ -221,13 +221,15 @@ class Component(types.Type):
         self.says = f"a mapping: one of the {kind} components below"
 
     def schema(self, definitions: dict) -> dict:
-        cases = []
+        cases, known = [], []
         for words, cls in installed(self.kind):
+            known += words
             chosen = {"properties": {self.key: {"enum": words}}}
             if self.default not in words:
                 chosen["required"] = [self.key]
             cases.append({"if": chosen, "then": cls.schema(definitions)})
-        return {"type": "object", "allOf": cases} | ({} if self.default else {"required": [self.key]})
+        schema = {"type": "object"} | ({"properties": {self.key: {"enum": known}}, "allOf": cases} if cases else {})
+        return schema | ({} if self.default else {"required": [self.key]})
 
     def cast(self, value, path, parent):
         if not isinstance(value, dict):

@@ -14,7 +14,7 @@ from snakefold.circuit import Loaded, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.types import DataFile
-from snakefold.errors import UserError, did_you_mean, listed
+from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.placement.counts import partitions_of
 from snakefold.slices import canonical, digest_of
 from snakefold.topology.tiles import number_of_tiles
@@ -213,8 +213,9 @@ def thaw(path: str | Path) -> Plan:
     """Return a frozen plan."""
     try:
         return Plan.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UserError(f"the frozen plan cannot be read: {error}", where=str(path)) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"the frozen plan cannot be read: {error}; run snakemake again"
+        raise UserError(what, where=str(path)) from error
 
 
 def _write_once(path: Path, text: str) -> None:
@@ -227,7 +228,9 @@ def _tuples(fields: dict) -> dict:
     return made | ({"sets": _tuples(made["sets"])} if "sets" in made else {})
 
 
-def make(loaded: Loaded, results: str, tiles: int | None = None, simulations: object = "all") -> Plan:
+def make(
+    loaded: Loaded, results: str, tiles: int | None = None, simulations: object = "all", *, simulated: bool = True
+) -> Plan:
     """Return the plan of a circuit.
 
     Parameters
@@ -235,6 +238,7 @@ def make(loaded: Loaded, results: str, tiles: int | None = None, simulations: ob
     results : the folder of its results
     tiles : number of tiles of every strategy; None to choose by cost
     simulations : "all", "none", or names
+    simulated : whether the parts of the simulations are in it
 
     Raises
     ------
@@ -262,7 +266,8 @@ def make(loaded: Loaded, results: str, tiles: int | None = None, simulations: ob
         simulations=tuple(sorted(_chosen(simulations, list(circuit.simulations)))),
         warnings=tuple(str(w) for w in loaded.warnings),
     )
-    _add_simulations(plan, loaded)
+    if simulated:
+        _add_simulations(plan, loaded)
     return plan
 
 
@@ -381,22 +386,29 @@ def _chosen(asked: object, known: list[str]) -> list[str]:
     for name in names:
         if name not in known:
             raise UserError(
-                f'simulations: no simulation "{name}"{did_you_mean(name, known)} (simulations: {listed(known)}; all; none)'
+                f'simulations: no simulation "{name}"{did_you_mean(name, known)} ({listed(known)}; all; none)'
             )
     return list(dict.fromkeys(names))
 
 
 def _add_simulations(plan: Plan, loaded: Loaded) -> None:
+    slices, mistakes = simulation_slices(plan, loaded)
+    if mistakes:
+        raise UserError(mistakes).located(loaded.document.locate)
+    plan.parts.update({f"simulate/{name}": Part(slice_) for name, slice_ in slices.items()})
+
+
+def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list[Mistake]]:
+    """Return the slices of a plan's simulations by name, as far as they can be made, and what is wrong with them."""
     circuit = loaded.circuit
     owner = {s: name for name, c in plan.connections.items() for s in c.sets}
     edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
     build = BuildContext()
+    slices = {}
     with building(build):
         for name in plan.simulations:
             simulation = circuit.simulations[name]
             resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets)
             head = {"schema": hdf5.SCHEMA_VERSION, "phase": "simulate", "version": simulation.algorithm_version}
-            if not build.mistakes:
-                plan.parts[f"simulate/{name}"] = Part(json.loads(canonical(head | resolved)))
-    if build.mistakes:
-        raise UserError(build.mistakes).located(loaded.document.locate)
+            slices[name] = json.loads(canonical(head | resolved))
+    return slices, build.mistakes

@@ -1,4 +1,4 @@
-"""What a component computes once for all its chunks: the arrays of its prepare step, in a file that vanishes after use."""
+"""What a component computes once for all its chunks: the arrays of its prepare step, in a file that goes after use."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -8,11 +8,11 @@ from snakefold.config.nodes import Node
 
 _HEAD = """# Configuration
 
-`config.yaml` has the workflow's own keys, each with a comment. `circuits/` has circuit descriptions. This page lists every
-key of a description; it is written by `snakefold schema --markdown` from the declarations of the components.
+`config.yaml` has the workflow's own keys, each with a comment. `circuits/` has circuit descriptions. This page lists
+every key of a description; it is written by `snakefold schema --markdown` from the declarations of the components.
 
-A number may be an expression of `variables`, as in `= 20683 * scale`. `{$ref: "file#/pointer", ...}` takes over the mapping
-it points to, merged with what stands beside it; `{$import: {ref: ..., values: [...]}}` takes over the named keys.
+A number may be an expression of `variables`, as in `= 20683 * scale`. `{$ref: "file#/pointer", ...}` takes over the
+mapping it points to, merged with what stands beside it; `{$import: {ref: ..., values: [...]}}` takes over named keys.
 """
 _KINDS = {
     "partition": "A partition (`partitions`)",

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snakefold import results
+from snakefold.circuit import BrokenCircuit, load
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, thaw
 
 FROZEN = "SNAKEFOLD_PLAN"  # "<pid of the main process>:<file>"
@@ -34,10 +36,12 @@ def plan_for(config: dict) -> Plan:
         plan = thaw(frozen)
         if (plan.circuit, plan.results) == (str(keys["circuit"]), folder):
             return plan
-    from snakefold.circuit import load
     from snakefold.plan import make
 
-    loaded = load(str(keys["circuit"]))
+    try:
+        loaded = load(str(keys["circuit"]))
+    except BrokenCircuit as error:
+        raise with_simulator(error, folder) from None
     results.check_owner(folder, str(keys["circuit"]))
     tiles = None if keys["tiles"] == "auto" else int(keys["tiles"])
     return make(loaded, folder, tiles, keys["simulations"])
@@ -59,18 +63,18 @@ def checked(config: dict) -> dict:
 
     schema = _schema()
     keys = {**{key: rule.get("default") for key, rule in schema["properties"].items()}, **config}
-    mistakes = [
+    wrong = [
         Mistake(f'unknown key "{key}"{did_you_mean(key, schema["properties"])} (keys: {listed(schema["properties"])})')
         for key in sorted(set(config) - set(schema["properties"]))
     ]
     for key, rule in schema["properties"].items():
         if not Draft202012Validator(rule).is_valid(keys[key]):
-            mistakes.append(Mistake(f"should be: {rule['description']} (got: {keys[key]!r})", ("config", key)))
-    if not mistakes and not results.NAME.fullmatch(Path(keys["circuit"]).stem):
+            wrong.append(Mistake(f"should be: {rule['description']} (got: {keys[key]!r})", ("config", key)))
+    if not wrong and not results.NAME.fullmatch(Path(keys["circuit"]).stem):
         what = "the file's name becomes a folder; it should be: letters, digits, _ . -, not starting with a dot or dash"
-        mistakes.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit")))
-    if mistakes:
-        raise UserError(mistakes)
+        wrong.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit")))
+    if wrong:
+        raise UserError(wrong)
     return keys
 
 
@@ -105,14 +109,44 @@ def ask_simulator(plan: Plan) -> list[str]:
     ------
     UserError : everything that NEST answered "no" to, with file and line
     """
+    verdicts = _verdicts([plan.parts[f"simulate/{name}"].slice for name in plan.simulations])
+    if wrong := mistakes(verdicts):
+        raise UserError(dict.fromkeys(wrong)).located(plan.locate)
+    return list(dict.fromkeys(f"{v.question}: {v.message}" for v in unreachable(verdicts)))
+
+
+def with_simulator(error: BrokenCircuit, folder: str = "results") -> UserError:
+    """Return the mistakes of a description together with those of its simulations, as far as these can be checked."""
+    from snakefold.plan import make, simulation_slices
+
+    loaded = error.survivor
+    if loaded is None:
+        return error
+    slices, unresolved = simulation_slices(make(loaded, folder, simulated=False), loaded)
+    gone = {
+        t: set(loaded.document.tree.get(t) or ()) - set(getattr(loaded.circuit, t))
+        for t in ("cell_types", "connectivity")
+    }
+    wrong = [m for m in [*unresolved, *mistakes(_verdicts(list(slices.values())))] if not _follows(m.path, gone)]
+    ours = [*error.mistakes, *UserError(dict.fromkeys(wrong)).located(loaded.document.locate).mistakes]
+    return UserError(ours)
+
+
+def _follows(path: tuple, gone: dict[str, set[str]]) -> bool:
+    """Return whether a mistake in a simulation is only that what it names is itself broken."""
+    if len(path) < 4:
+        return False
+    key = str(path[3])
+    return (path[2] == "cell_models" and key in gone["cell_types"]) or (
+        path[2] == "connection_models" and any(key == n or key.startswith(f"{n}_") for n in gone["connectivity"])
+    )
+
+
+def _verdicts(slices: list[dict]) -> list[Verdict]:
+    """Return NEST's verdicts on some simulations."""
     from snakefold.nest.validation import validate_all
 
-    slices = [plan.parts[f"simulate/{name}"].slice for name in plan.simulations]
-    verdicts = [verdict for answers in validate_all(slices).values() for verdict in answers]
-    wrong = [Mistake(v.message, v.path) for v in verdicts if v.answer == "no"]
-    if wrong:
-        raise UserError(dict.fromkeys(wrong)).located(plan.locate)
-    return list(dict.fromkeys(v.message for v in verdicts if v.answer == "unreachable"))
+    return [verdict for answers in validate_all(slices).values() for verdict in answers]
 
 
 def job_environment(library: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.decoder import scanstring
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ class Mapping(dict):
     def __init__(self, mark: Mark):
         super().__init__()
         self.mark, self.marks = mark, {}
+        self.failed: list[Mistake] = []  # references that should have filled it
 
     def put(self, key: str, value: object, mark: Mark) -> None:
         """Set a key and its mark."""
@@ -100,16 +101,34 @@ def parse(path: str | Path) -> Document:
     ------
     UserError : every file that is missing or malformed, every reference that is cyclic or leads nowhere
     """
+    document, mistakes = parse_what_can_be(path)
+    if mistakes:
+        raise UserError(mistakes)
+    return document
+
+
+def parse_what_can_be(path: str | Path) -> tuple[Document, list[Mistake]]:
+    """Read a circuit file as `parse` does, but go on after a reference that fails.
+
+    Returns
+    -------
+    document : in which mappings are incomplete where a reference failed
+    mistakes : the references that failed, with the path of the mapping that is incomplete where it is known
+
+    Raises
+    ------
+    UserError : the file itself is missing, malformed or no mapping
+    """
     resolver = _Resolver()
     root = resolver.file(resolver.name(path), "")
     if not isinstance(root, Mapping):
         raise UserError(f"a circuit description should be: a mapping (got: {type(root).__name__})", where=str(path))
     tree = resolver.resolve(root, (str(path), ()), ())
-    if resolver.mistakes:
-        raise UserError(resolver.mistakes)
     marks: dict[TreePath, Mark] = {}
-    plain = _flatten(tree, (), marks)
-    return Document(plain, marks, tuple(resolver.sources.values()))
+    failed: dict[Mistake, TreePath] = {}
+    plain = _flatten(tree, (), marks, failed)
+    mistakes = [replace(m, path=failed.get(m, ())) for m in dict.fromkeys(resolver.mistakes)]
+    return Document(plain, marks, tuple(resolver.sources.values())), mistakes
 
 
 class _Resolver:
@@ -150,12 +169,13 @@ class _Resolver:
         if not isinstance(value, Mapping):
             return value
         open_nodes = (*open_nodes, at)
-        result = Mapping(value.mark)
+        result, n = Mapping(value.mark), len(self.mistakes)
         if "$ref" in value:
             target = self._target(value["$ref"], value.marks["$ref"], at, open_nodes)
             _merge(result, target)
         if "$import" in value:
             self._import(value["$import"], value.marks["$import"], at, open_nodes, result)
+        result.failed = self.mistakes[n:]
         own = Mapping(value.mark)
         for key, item in value.items():
             if key not in ("$ref", "$import"):
@@ -236,24 +256,27 @@ def _merge(into: Mapping, what: Mapping) -> None:
             merged = Mapping(value.mark)
             _merge(merged, into[key])
             _merge(merged, value)
+            merged.failed = [*into[key].failed, *value.failed]
             value = merged
         into.put(key, value, what.marks[key])
 
 
-def _flatten(value, path, marks):
+def _flatten(value, path, marks, failed):
     if isinstance(value, Mapping):
         marks.setdefault(path, value.mark)
+        for mistake in value.failed:
+            failed.setdefault(mistake, path)
         plain = {}
         for key, item in value.items():
             marks[*path, key] = value.marks[key]
-            plain[key] = _flatten(item, (*path, key), marks)
+            plain[key] = _flatten(item, (*path, key), marks, failed)
         return plain
     if isinstance(value, Sequence):
         marks.setdefault(path, value.mark)
         for i, mark in enumerate(value.marks):
             if mark is not value.mark:
                 marks[*path, i] = mark
-        return [_flatten(item, (*path, i), marks) for i, item in enumerate(value)]
+        return [_flatten(item, (*path, i), marks, failed) for i, item in enumerate(value)]
     return value
 
 
