@@ -1,7 +1,7 @@
 """Run one simulation with NEST.
 
 Inputs: build/simulate/<name>.h5, nodes/*.h5, edges/*.h5.
-Outputs: simulations/<name>/: simulation_config.json, spikes.h5, one report per multimeter and variable, provenance.json.
+Outputs: simulations/<name>/: simulation_config.json, spikes.h5, provenance.json, one report per recorded variable.
 Determinism: weights, delays and per-cell parameters from keyed streams; NEST's generators from a seed of their own and
     a fixed number of virtual processes.
 """

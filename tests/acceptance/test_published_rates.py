@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from microcircuit import POPULATIONS, REFERENCE, REFERENCE_CV, build, irregularity, rates
 
+from microcircuit import POPULATIONS, REFERENCE, REFERENCE_CV, build, irregularity, rates
 from snakefold.sonata.edges import Edges
 
 TOLERANCE = {"L23E": 0.15, "L5E": 0.15}
@@ -19,9 +19,7 @@ def test_rates(results):
     for population in POPULATIONS:
         print(f"{population:5s} {found[population]:.3f} Hz, reference {REFERENCE[population]:.3f} Hz")
     wrong = {
-        p: (found[p], REFERENCE[p])
-        for p in POPULATIONS
-        if abs(found[p] / REFERENCE[p] - 1) > TOLERANCE.get(p, 0.05)
+        p: (found[p], REFERENCE[p]) for p in POPULATIONS if abs(found[p] / REFERENCE[p] - 1) > TOLERANCE.get(p, 0.05)
     }
     assert not wrong
 

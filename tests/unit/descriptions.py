@@ -103,9 +103,7 @@ def run(plan: Plan, jobs: str = "place connect") -> Plan:
     for cell_type in plan.cell_types if "place" in jobs else ():
         names = plan.placers(cell_type)
         tiles = [t for n in names for t in tiles_of(plan, "place", n, plan.placements[n].tiles)]
-        gather_of_cells.gather_cells(
-            cell_type, [plan.built("place", n) for n in names], tiles, plan.nodes(cell_type)
-        )
+        gather_of_cells.gather_cells(cell_type, [plan.built("place", n) for n in names], tiles, plan.nodes(cell_type))
     for name, connection in plan.connections.items() if "connect" in jobs else ():
         for t, tile in enumerate(tiles_of(plan, "connect", name, connection.tiles)):
             connecting.connect(connect_inputs(plan, name), t, plan.path(".journal", name, t), tile)

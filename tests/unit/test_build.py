@@ -3,8 +3,8 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
-from descriptions import edited, plan_of, run, small
 
+from descriptions import edited, plan_of, run, small
 from snakefold import build, hdf5
 from snakefold.errors import UserError
 from snakefold.topology.chunks import Grid, cut
@@ -66,7 +66,9 @@ class Filed(PlacementStrategy):
 def filed(folder):
     (folder / "filed.py").write_text(FILED)
     (folder / "table.csv").write_text("1,2\n")
-    return edited(("components", ["filed.py"]), ("placement.lower.strategy", "Filed"), ("placement.lower.table", "table.csv"))
+    return edited(
+        ("components", ["filed.py"]), ("placement.lower.strategy", "Filed"), ("placement.lower.table", "table.csv")
+    )
 
 
 def test_a_data_file_is_an_input_and_its_digest_part_of_the_slice(tmp_path):
@@ -81,7 +83,9 @@ def test_a_data_file_is_an_input_and_its_digest_part_of_the_slice(tmp_path):
 
 
 def filed_again(folder):
-    return edited(("components", ["filed.py"]), ("placement.lower.strategy", "Filed"), ("placement.lower.table", "table.csv"))
+    return edited(
+        ("components", ["filed.py"]), ("placement.lower.strategy", "Filed"), ("placement.lower.table", "table.csv")
+    )
 
 
 def test_a_data_file_that_changed_after_the_plan_stops_the_build(tmp_path):

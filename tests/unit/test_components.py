@@ -1,6 +1,6 @@
 import pytest
-from descriptions import edited, plan_of
 
+from descriptions import edited, plan_of
 from snakefold import components
 from snakefold.circuit import load
 from snakefold.errors import UserError
@@ -74,7 +74,9 @@ def test_a_file_that_cannot_be_used_says_where(tmp_path, source, says):
 
 
 def test_a_missing_file_says_where_it_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"circuit\.yaml:\d+: components\[0\]: .*nowhere.py cannot be read: No such file"):
+    with pytest.raises(
+        UserError, match=r"circuit\.yaml:\d+: components\[0\]: .*nowhere.py cannot be read: No such file"
+    ):
         plan_of(tmp_path, edited(("components", ["nowhere.py"])))
 
 

@@ -63,7 +63,11 @@ def test_not_a_number_is_read_as_such(read):
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text().filter(lambda k: k[:1] != "$"), v, max_size=4),
     max_leaves=12,
 )
@@ -184,7 +188,7 @@ def test_any_text_as_yaml_is_read_or_refused_with_a_place(tmp_path_factory, text
     try:
         parse(path)
     except UserError as error:
-        assert str(path) in str(error)  # noqa: PT017
+        assert str(path) in str(error)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n", "just text\n", "3\n"])
@@ -246,8 +250,7 @@ def test_deep_nesting_is_a_users_mistake(read, text):
 
 def test_ref_takes_over_a_mapping_and_what_stands_beside_it_goes_before(read):
     tree = read(
-        "a: {p: 1, deep: {x: 1, y: 2}, list: [1, 2]}\n"
-        'b: {$ref: "#/a", p: 2, deep: {y: 3, z: 4}, list: [9]}\n'
+        'a: {p: 1, deep: {x: 1, y: 2}, list: [1, 2]}\nb: {$ref: "#/a", p: 2, deep: {y: 3, z: 4}, list: [9]}\n'
     ).tree
     assert tree["b"] == {"p": 2, "deep": {"x": 1, "y": 3, "z": 4}, "list": [9]}
     assert tree["a"] == {"p": 1, "deep": {"x": 1, "y": 2}, "list": [1, 2]}
@@ -317,7 +320,8 @@ def test_a_cycle_across_files_is_found_however_the_files_are_spelled(read, tmp_p
     (tmp_path / "sub" / "b.yaml").write_text('y: {$ref: "../sub/../main.yaml#/x"}\n')
     messages = says(read, 'x: {$ref: "sub/b.yaml#/y"}\n')
     assert len(messages) == 1
-    assert messages[0].startswith(f"{tmp_path}/sub/b.yaml:1: cyclic reference")
+    assert messages[0].startswith(f"{tmp_path}/sub/b.yaml:1: ")
+    assert "cyclic reference" in messages[0]
     assert "main.yaml#/x" in messages[0]
 
 
@@ -354,7 +358,9 @@ def test_a_referenced_value_keeps_its_own_mark(read, tmp_path):
     assert document.locate(("b",)) == f"{tmp_path}/main.yaml:5"
 
 
-@pytest.mark.parametrize("text", ["[1, -2.5e3, 0]", "[ 1 ]", "[1,, 2]", "[1, 2,]", "[-]", "[01]", "[1e]", "[+1]", "[ ]"])
+@pytest.mark.parametrize(
+    "text", ["[1, -2.5e3, 0]", "[ 1 ]", "[1,, 2]", "[1, 2,]", "[-]", "[01]", "[1e]", "[+1]", "[ ]"]
+)
 def test_a_list_of_numbers_is_read_as_any_other(tmp_path, text):
     path = tmp_path / "c.json"
     path.write_text('{"a": 0,\n "x": ' + text + "}")

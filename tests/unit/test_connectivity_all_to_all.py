@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from fakes import build, together
 
+from fakes import build, together
 from snakefold.connectivity.all_to_all import AllToAll
 
 
@@ -9,7 +9,9 @@ def test_every_pair_once():
     made = together(build(AllToAll, "ab", "c"), {"a": 3, "b": 2}, {"c": 4}, n_chunks=2)
     for pre, n in (("a", 3), ("b", 2)):
         source, target = made[pre, "c"]
-        assert sorted(zip(source.tolist(), target.tolist(), strict=True)) == [(i, j) for i in range(n) for j in range(4)]
+        assert sorted(zip(source.tolist(), target.tolist(), strict=True)) == [
+            (i, j) for i in range(n) for j in range(4)
+        ]
 
 
 @pytest.mark.parametrize("affinity", [0.02, 0.4, 0.95])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from fakes import FakeCells, build, together
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import FakeCells, build, together
 from snakefold.connectivity.fixed_degree import FixedIndegree, FixedOutdegree
 from snakefold.connectivity.strategy import Given
 from snakefold.errors import UserError
@@ -62,7 +62,9 @@ def test_partners_are_uniform_and_each_type_has_its_expected_share():
     assert strategy.expected(("a", "c"), {"a": 20, "b": 0, "c": 10}) == (60.0, 0.0)
 
 
-@pytest.mark.parametrize(("cls", "key", "what"), [(FixedIndegree, "indegree", "source"), (FixedOutdegree, "outdegree", "target")])
+@pytest.mark.parametrize(
+    ("cls", "key", "what"), [(FixedIndegree, "indegree", "source"), (FixedOutdegree, "outdegree", "target")]
+)
 def test_a_degree_larger_than_the_population_is_a_mistake_at_its_key(cls, key, what):
     n_cells = {"a": 9, "b": 9}
     assert build(cls, "a", "b", **{key: 9}).faults(n_cells) == []

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from descriptions import CIRCUITS
-from fakes import build, together
 from hypothesis import given
 from hypothesis import strategies as st
 
+from descriptions import CIRCUITS
+from fakes import build, together
 from snakefold.circuit import load
 from snakefold.config.context import BuildContext, building
 from snakefold.connectivity.fixed_total_number import FixedTotalNumber
@@ -30,7 +30,9 @@ def test_the_published_circuit_has_298_880_969_synapses_before_rounding(cortex):
     """Potjans & Diesmann 2014, Eq. 1 and Table 5."""
     c = cortex.circuit.connectivity["cortex"].probability
     exact = sum(
-        np.log1p(-(c.value(pre, post) or 0)) / np.log1p(-1 / (n * m)) for pre, n in FULL.items() for post, m in FULL.items()
+        np.log1p(-(c.value(pre, post) or 0)) / np.log1p(-1 / (n * m))
+        for pre, n in FULL.items()
+        for post, m in FULL.items()
     )
     assert round(exact) == 298_880_969
     counts = counts_at(cortex, 1.0)
@@ -52,7 +54,9 @@ def test_the_plan_has_55_edge_sets_for_the_one_strategy(cortex):
     assert "cortex_L5I_to_L23E" not in cortex.circuit.edge_sets("cortex")
 
 
-table = st.dictionaries(st.sampled_from("ab"), st.dictionaries(st.sampled_from("ac"), st.integers(0, 30), min_size=1), min_size=1)
+table = st.dictionaries(
+    st.sampled_from("ab"), st.dictionaries(st.sampled_from("ac"), st.integers(0, 30), min_size=1), min_size=1
+)
 
 
 @given(table, st.integers(1, 4), st.booleans(), st.booleans(), st.integers(0, 5))

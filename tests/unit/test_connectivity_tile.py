@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from descriptions import connect_inputs, edited, plan_of, run, small
 
+from descriptions import connect_inputs, edited, plan_of, run, small
 from snakefold.connectivity import tile as connecting
 from snakefold.errors import UserError
 from snakefold.sonata.edges import Edges
@@ -34,7 +34,7 @@ def in_folder(folder, name):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_edges_are_the_same_bytes_for_any_number_of_tiles_and_written_by_tile_or_gather(tmp_path, strategy):
     found = []
-    for tiles in (1, 2, 9, 100):
+    for tiles in (1, 2, 9) if strategy != "all_to_all" else (1, 60):
         plan = run(plan_of(in_folder(tmp_path, str(tiles)), tree_of(strategy), tiles))
         sets = plan.connections["s"].sets
         found.append([sha(plan.edges(s)) for s in sets])
@@ -58,7 +58,12 @@ def test_edges_are_in_order_and_keep_the_strategys_promise(tmp_path, strategy):
             ends[pair] = source, target
     sizes = {"a": 120, "b": 80}
     if strategy == "fixed_total_number":
-        assert {p: len(s) for p, (s, _) in ends.items()} == {("a", "b"): 321, ("a", "a"): 20, ("b", "b"): 55, ("b", "a"): 55}
+        assert {p: len(s) for p, (s, _) in ends.items()} == {
+            ("a", "b"): 321,
+            ("a", "a"): 20,
+            ("b", "b"): 55,
+            ("b", "a"): 55,
+        }
     for cell_type, n in sizes.items():
         into = sum(np.bincount(t, minlength=n) for (_, post), (_, t) in ends.items() if post == cell_type)
         out_of = sum(np.bincount(s, minlength=n) for (pre, _), (s, _) in ends.items() if pre == cell_type)
@@ -106,8 +111,16 @@ class Stranger(ConnectivityStrategy):
 """
     )
     side = {"presynaptic": {"cell_types": ["a"]}, "postsynaptic": {"cell_types": ["b"]}}
-    for strategy, says in (("Near", ""), ("Wrong", "source indices should be: 0 to 119"), ("Stranger", "none of its pairs")):
-        tree = edited(("components", ["near.py"]), ("connectivity", {"s": side | {"strategy": f"near.{strategy}"}}), ("simulations", {}))
+    for strategy, says in (
+        ("Near", ""),
+        ("Wrong", "source indices should be: 0 to 119"),
+        ("Stranger", "none of its pairs"),
+    ):
+        tree = edited(
+            ("components", ["near.py"]),
+            ("connectivity", {"s": side | {"strategy": f"near.{strategy}"}}),
+            ("simulations", {}),
+        )
         plan = plan_of(in_folder(tmp_path, "x") if strategy == "Near" else tmp_path / "x", small(), 3)
         (tmp_path / "x" / "near.py").write_text((tmp_path / "near.py").read_text())
         plan = plan_of(tmp_path / "x", tree, 3)
@@ -121,6 +134,8 @@ class Stranger(ConnectivityStrategy):
         with Edges(plan.edges("s")) as edges, Nodes(plan.nodes("a")) as a, Nodes(plan.nodes("b")) as b:
             source, target = edges.block()
             far = np.sqrt(((a.positions()[None] - b.positions()[:, None]) ** 2).sum(axis=2))
-            assert set(zip(target.tolist(), source.tolist(), strict=True)) == set(zip(*(i.tolist() for i in np.nonzero(far < 20)), strict=True))
+            assert set(zip(target.tolist(), source.tolist(), strict=True)) == set(
+                zip(*(i.tolist() for i in np.nonzero(far < 20)), strict=True)
+            )
             assert np.allclose(edges.column("distance"), far[target.astype(int), source.astype(int)], atol=1e-4)
             assert len(source) > 5

@@ -45,7 +45,11 @@ kinds = st.sampled_from(["f4", "f8", "u4", "u8", "i8", "?"])
     st.dictionaries(
         st.text(max_size=8),
         kinds.flatmap(
-            lambda d: hnp.arrays(d, hnp.array_shapes(max_dims=3, min_side=0, max_side=4), elements={"allow_nan": False} if d[0] == "f" else None)
+            lambda d: hnp.arrays(
+                d,
+                hnp.array_shapes(max_dims=3, min_side=0, max_side=4),
+                elements={"allow_nan": False} if d[0] == "f" else None,
+            )
         ),
         max_size=4,
     ),

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -61,7 +62,12 @@ def test_after_kill_there_is_no_file_under_the_final_name(tmp_path):
         "with hdf5.create(sys.argv[1], 'kind', 'd') as file:\n"
         "    file['x'] = range(1000); file.flush(); print('ready', flush=True); time.sleep(60)\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.h5"], stdout=subprocess.PIPE)
+    library = str(Path(hdf5.__file__).parents[1])
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path / "a.h5"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": library},
+    )
     assert child.stdout.readline() == b"ready\n"
     child.send_signal(signal.SIGKILL)
     child.wait()

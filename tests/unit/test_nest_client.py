@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 import snakefold
 from snakefold.nest import catalogue
 from snakefold.nest.catalogue import Catalogue

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from snakefold.nest import connections
 from snakefold.nest.connections import both_ways, collapsed, synapses
 from snakefold.nest.distributions import draw, fault, samples

@@ -13,6 +13,7 @@ from pathlib import Path
 import libsonata
 import numpy as np
 import pytest
+
 import snakefold
 from snakefold.errors import UserError
 from snakefold.nest.simulation import load, partial

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import snakefold
 from snakefold.nest.validation import mistakes, read_verdicts, unreachable, validate, validate_all, write_verdicts
 

@@ -52,4 +52,8 @@ def test_more_cells_than_can_be_numbered_are_refused(density):
 def test_partitions_that_a_number_depends_on():
     inner = {"density": 1.0, "partitions": ["q", "p"]}
     assert partitions_of({"count": 3}) == []
-    assert partitions_of({"ratio": 1.0, "of": [inner, {"planar_density": 1.0, "partitions": ["r", "p"]}]}) == ["q", "p", "r"]
+    assert partitions_of({"ratio": 1.0, "of": [inner, {"planar_density": 1.0, "partitions": ["r", "p"]}]}) == [
+        "q",
+        "p",
+        "r",
+    ]

@@ -9,7 +9,9 @@ from snakefold.placement.strategy import Chunk, Given
 from snakefold.topology.chunks import Grid, cut
 
 # on faces of chunks, beside them, and anywhere
-places = st.one_of(st.floats(-1e3, 1e3), st.integers(-50, 50).map(lambda i: i * 0.1), st.integers(-9, 9).map(lambda i: i * 33.3))
+places = st.one_of(
+    st.floats(-1e3, 1e3), st.integers(-50, 50).map(lambda i: i * 0.1), st.integers(-9, 9).map(lambda i: i * 33.3)
+)
 points = hnp.arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=places)
 
 

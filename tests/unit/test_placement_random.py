@@ -54,7 +54,13 @@ def radius_for(packing, n=100, volume=1e6):
 
 @pytest.mark.parametrize(
     ("packing", "warns", "fault"),
-    [(0.19, False, ""), (0.21, True, ""), (0.39, True, ""), (0.41, False, "1.0"), (0.7, False, "more than what random")],
+    [
+        (0.19, False, ""),
+        (0.21, True, ""),
+        (0.39, True, ""),
+        (0.41, False, "1.0"),
+        (0.7, False, "more than what random"),
+    ],
 )
 def test_packing_limits_are_the_bsbs_and_the_error_says_by_how_much(packing, warns, fault):
     totals, radii = {"a": 60, "b": 40}, dict.fromkeys("ab", radius_for(packing))

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from descriptions import edited, place_inputs, plan_of, run, small
 
+from descriptions import edited, place_inputs, plan_of, run, small
 from snakefold import hdf5
 from snakefold.errors import UserError
 from snakefold.placement import tile as placing
@@ -78,7 +78,9 @@ def test_a_type_without_a_radius_is_placed(tmp_path):
 
 
 def test_a_type_of_no_cells_is_a_population_of_none(tmp_path):
-    plan = run(plan_of(tmp_path, edited(("cell_types.a.spatial.count", 0), ("connectivity", {})), 3))
+    plan = run(
+        plan_of(tmp_path, edited(("cell_types.a.spatial.count", 0), ("connectivity", {}), ("simulations", {})), 3)
+    )
     with Nodes(plan.nodes("a")) as nodes:
         assert nodes.n == 0
 
@@ -86,8 +88,12 @@ def test_a_type_of_no_cells_is_a_population_of_none(tmp_path):
 def test_fixed_positions_are_all_there(tmp_path):
     points = (np.random.default_rng(1).integers(-3, 9, (200, 3)) * 25.0).tolist()
     tree = edited(
-        ("placement.lower", {"strategy": "fixed_positions", "partitions": ["base"], "cell_types": ["a"], "positions": points}),
+        (
+            "placement.lower",
+            {"strategy": "fixed_positions", "partitions": ["base"], "cell_types": ["a"], "positions": points},
+        ),
         ("connectivity", {}),
+        ("simulations", {}),
     )
     plan = run(plan_of(tmp_path, tree, 4), "place")
     with Nodes(plan.nodes("a")) as nodes:
@@ -151,5 +157,7 @@ def test_tiles_carry_the_digest_of_all_that_their_cells_depend_on(tmp_path):
     for seed in (7, 8):
         plan = run(plan_of(in_folder(tmp_path, str(seed)), edited(("rng.seed", seed)), 2), "place")
         digests.add(hdf5.digest_of(plan.path("place", "lower", "0.0.h5")))
-        assert hdf5.digest_of(plan.path("place", "lower", "0.0.h5")) == hdf5.digest_of(plan.path("place", "lower", "0.1.h5"))
+        assert hdf5.digest_of(plan.path("place", "lower", "0.0.h5")) == hdf5.digest_of(
+            plan.path("place", "lower", "0.1.h5")
+        )
     assert len(digests) == 2

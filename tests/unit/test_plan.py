@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from descriptions import CIRCUITS, edited, plan_of, small, write
 
+from descriptions import CIRCUITS, edited, plan_of, small, write
 from snakefold.circuit import load
 from snakefold.errors import UserError
 from snakefold.plan import Plan, make, thaw
@@ -59,7 +59,12 @@ EDITS = [
 @pytest.mark.parametrize(("key", "value", "parts"), EDITS, ids=[f"{k}={str(v)[:15]}" for k, v, _ in EDITS])
 def test_an_edit_changes_exactly_the_slices_that_depend_on_it(tmp_path, key, value, parts):
     found = changed(tmp_path, (key, value))
-    if key in ("cell_types.a.spatial.count", "cell_types.b.spatial.density", "placement.lower.overrides", "placement.more"):
+    if key in (
+        "cell_types.a.spatial.count",
+        "cell_types.b.spatial.density",
+        "placement.lower.overrides",
+        "placement.more",
+    ):
         found -= {"connect/a_to_b"}  # its expected number of synapses follows the number of cells
     if key == "network.x":
         found -= {"connect/a_to_b"}
@@ -149,8 +154,16 @@ def test_an_unknown_simulation_is_named_with_those_there_are(tmp_path):
     [
         ("simulations.rest.cell_models.c", {"model": "x"}, 'no cell type "c"'),
         ("simulations.rest.connection_models.a_to_B", {"synapses": [{"weight": 1}]}, 'did you mean "a_to_b"?'),
-        ("simulations.rest.connection_models.a_to_b.synapses", [{"weight": {"a": {"a": 1}}}], "the table has no value for a to b"),
-        ("simulations.rest.devices.spikes.targetting", {"strategy": "cell_model", "cell_models": ["q"]}, 'no cell type "q"'),
+        (
+            "simulations.rest.connection_models.a_to_b.synapses",
+            [{"weight": {"a": {"a": 1}}}],
+            "the table has no value for a to b",
+        ),
+        (
+            "simulations.rest.devices.spikes.targetting",
+            {"strategy": "cell_model", "cell_models": ["q"]},
+            'no cell type "q"',
+        ),
     ],
 )
 def test_what_a_simulation_names_must_be_there(tmp_path, key, value, says):

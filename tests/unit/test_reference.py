@@ -28,5 +28,5 @@ def test_the_page_is_up_to_date(page):
 
 
 def test_every_key_of_the_root_is_there(page):
-    assert all(f"| `{key}` |" in page for key in Circuit.keys())
+    assert all(f"| `{key}` |" in page for key in list(Circuit.keys()))
     assert "`bsb.connectivity.FixedIndegree`" in page and "| `indegree` |" in page and "um^-3" in page

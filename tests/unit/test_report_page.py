@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from snakefold import hdf5
 from snakefold.report import figures
 from snakefold.report.page import count, number, read_circuit, signed, write_report

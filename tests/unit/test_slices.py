@@ -8,7 +8,9 @@ from snakefold.errors import UserError
 from snakefold.slices import canonical, content_digest, digest_of, read_slice
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-values = st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(), v, max_size=3), max_leaves=9)
+values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(), v, max_size=3), max_leaves=9
+)
 
 
 @given(st.dictionaries(st.text(), values, max_size=4), st.randoms())

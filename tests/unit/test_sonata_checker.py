@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+
 from snakefold.sonata import findings, index
 from snakefold.sonata.checker import check_circuit, check_edges, check_node_sets, check_nodes, check_report
 from snakefold.sonata.checker import check_spikes as check_spike_file

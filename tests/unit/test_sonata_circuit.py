@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from snakefold.errors import UserError
 from snakefold.hdf5 import write_text
 from snakefold.sonata import circuit

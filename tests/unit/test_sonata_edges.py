@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from snakefold.errors import UserError
 from snakefold.sonata import columns as col
 from snakefold.sonata import edges as module

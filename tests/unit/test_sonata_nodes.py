@@ -4,6 +4,7 @@ import itertools
 import h5py
 import numpy as np
 import pytest
+
 from snakefold.errors import UserError
 from snakefold.sonata import columns as col
 from snakefold.sonata.nodes import Chunks, Nodes, write_nodes

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from snakefold.sonata.edges import Edges
 from test_sonata_circuit import PARTITIONS, cells, pairs, write_circuit
 

@@ -2,6 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from snakefold.errors import UserError
 from snakefold.sonata.reports import Report, steps_between, write_report
 

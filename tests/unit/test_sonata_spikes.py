@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from snakefold.errors import UserError
 from snakefold.sonata.spikes import read_spikes, write_spikes
 

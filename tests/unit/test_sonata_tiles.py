@@ -2,6 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from snakefold.errors import UserError
 from snakefold.sonata import tiles
 from snakefold.sonata.tiles import Tile, write_tile

@@ -12,7 +12,9 @@ NETWORK = Box.of((10.0, 20.0, 30.0), (100.0, 200.0, 300.0))
 def boxes(regions, partitions):
     with building(BuildContext()) as build:
         made = {n: cls.build(v, ("regions", n)) for n, (cls, v) in regions.items()}
-        parts = {n: (Rhomboid if "dimensions" in v else Layer).build(v, ("partitions", n)) for n, v in partitions.items()}
+        parts = {
+            n: (Rhomboid if "dimensions" in v else Layer).build(v, ("partitions", n)) for n, v in partitions.items()
+        }
     assert build.mistakes == []
     return lay_out(NETWORK, made, parts)
 
@@ -53,7 +55,9 @@ def test_a_stack_starts_at_its_anchors_own_origin():
 
 
 def test_a_stack_along_another_axis():
-    found = boxes({"s": (Stack, {"children": ["a", "b"], "axis": "x"})}, {n: v | {"axis": "x"} for n, v in LAYERS.items()})
+    found = boxes(
+        {"s": (Stack, {"children": ["a", "b"], "axis": "x"})}, {n: v | {"axis": "x"} for n, v in LAYERS.items()}
+    )
     assert spans(found, 0) == {"a": (10, 20), "b": (20, 40), "c": (10, 40)}
 
 

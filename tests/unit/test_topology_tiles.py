@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ def test_tiles_partition_the_units(cost, n_tiles):
 @given(costs, st.integers(1, 80))
 def test_no_tile_costs_more_than_its_share_and_one_unit(cost, n_tiles):
     cuts = boundaries(cost, n_tiles)
-    of_tile = [cost[a:b].sum() for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    of_tile = [cost[a:b].sum() for a, b in itertools.pairwise(cuts)]
     assert max(of_tile) <= cost.sum() / n_tiles + (cost.max() if len(cost) else 0) + 1e-6
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import yaml
+
 from flow import WATCHED, Workflow, clone, description, watched
 
 FEATURES = """

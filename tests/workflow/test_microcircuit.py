@@ -7,8 +7,8 @@ import math
 
 import pytest
 import yaml
-from microcircuit import POPULATIONS, ROOT, build, rates
 
+from microcircuit import POPULATIONS, ROOT, build, rates
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 

@@ -70,7 +70,8 @@ def build(slice_file: str | Path, inputs: list[str], files: list[str], output: s
         if digest not in by_digest:
             raise UserError("a data file has changed since the plan was made; run snakemake again", where=str(files))
     parts = {part.slice["name"]: part for part in map(read, inputs)}
-    arrays = {"partition": _partition, "place": _placement}.get(slice_["phase"], lambda *_: {})(slice_, parts)
+    paths = {digest: Path(file) for digest, file in by_digest.items()}
+    arrays = {"partition": _partition, "place": _placement}.get(slice_["phase"], lambda *_: {})(slice_, parts, paths)
     digest = hdf5.combine(content_digest(slice_), *(part.digest for part in parts.values()))
     with hdf5.create(output, SCHEMA, digest) as file:
         file.create_dataset("slice", data=canonical(slice_))
@@ -86,16 +87,16 @@ def _named_files(value: object) -> list[str]:
     return [d for v in value for d in _named_files(v)] if isinstance(value, list) else []
 
 
-def _partition(slice_: dict, parts: dict[str, Built]) -> dict[str, np.ndarray]:
+def _partition(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
     """Return boxes (n, 2, 3) float64, um: lower and upper corners."""
-    component = components.restore(slice_["component"], slice_["name"])
+    component = components.restore(slice_["component"], slice_["name"], files)
     boxes = component.boxes(Box(*map(tuple, slice_["box"])))
     return {"boxes": np.array([[b.lower, b.upper] for b in boxes], np.float64)}
 
 
-def _placement(slice_: dict, parts: dict[str, Built]) -> dict[str, np.ndarray]:
+def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
     """Return chunks (n,) uint64, counts (n_types, n) int64, colours (n,) and tiles (n_tiles + 1,) int64."""
-    strategy = components.restore(slice_["component"], slice_["name"])
+    strategy = components.restore(slice_["component"], slice_["name"], files)
     grid = Grid(tuple(slice_["grid"]["origin"]), tuple(slice_["grid"]["size"]))
 
     def measure(partition: str) -> tuple[float, float]:

@@ -165,6 +165,7 @@ class Loaded:
     ----------
     boxes : box of each partition
     totals : wanted number of cells by placement strategy and cell type
+    complete : whether nothing was left out of the description
     warnings : what the user should know
     """
 
@@ -172,6 +173,7 @@ class Loaded:
     document: Document
     boxes: dict[str, Box]
     totals: dict[str, dict[str, int]]
+    complete: bool = True
     warnings: list[Mistake] = field(default_factory=list)
 
     def n_cells(self) -> dict[str, int]:
@@ -201,18 +203,19 @@ def load(path: str | Path) -> Loaded:
     survivor: Loaded | None = None
     told = {"typed": False, "whole": False}  # what leaving something out makes wrong is not told
     while tree is not None and survivor is None:
+        own = _names(tree)
+        known = own if told["typed"] else names
         build = BuildContext(folder_of=document.folder_of)
         with building(build):
-            circuit = _typed(tree, build, _names(tree) if told["typed"] else names)
+            circuit = _typed(tree, build, known)
             kind, found = "typed", list(build.mistakes)
-            if not found:
-                told["typed"] = True
+            if not found and known == own:
                 kind = "whole"
-                found, loaded = _whole(circuit, document)
+                found, loaded = _whole(circuit, document, complete=own == names)
                 survivor = None if found else loaded
         if not told[kind]:
             mistakes += found
-            told[kind] = True
+        told["typed"], told["whole"] = True, told["whole"] or kind == "whole"
         tree = pruned(tree, [m.path for m in found]) if found else tree
     if mistakes:
         error = BrokenCircuit(UserError(dict.fromkeys(mistakes)).located(document.locate).mistakes)
@@ -230,13 +233,13 @@ def _typed(tree: dict, build: BuildContext, names: dict[str, list[str]]) -> Circ
     return Circuit.build(tree)
 
 
-def _whole(circuit: Circuit, document: Document) -> tuple[list[Mistake], Loaded | None]:
+def _whole(circuit: Circuit, document: Document, complete: bool) -> tuple[list[Mistake], Loaded | None]:
     """Return what is wrong with a circuit as a whole, and the circuit laid out, if that can be done."""
     try:
         boxes = lay_out(circuit.network.box, circuit.regions, circuit.partitions)
     except UserError as error:
         return list(error.mistakes), None
-    loaded = Loaded(circuit, document, boxes, {})
+    loaded = Loaded(circuit, document, boxes, {}, complete)
     return list(_check(loaded)), loaded
 
 
@@ -291,7 +294,7 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
     owners: dict[str, str] = {}
     for name, strategy in circuit.connectivity.items():
         types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
-        for cell_type in dict.fromkeys(t for t in types_ if not _made(circuit, t)):
+        for cell_type in dict.fromkeys(t for t in types_ if loaded.complete and not _made(circuit, t)):
             yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
         if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
@@ -368,6 +371,8 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
             try:
                 totals[cell_type] = total(circuit.indicator(strategy, cell_type), measure)
             except UserError as error:
+                if not loaded.complete and circuit.cell_types[cell_type].spatial.relative_to:
+                    continue
                 own = ("cell_types", cell_type, "spatial")
                 found = [m if m.path else replace(m, path=own) for m in error.mistakes]
                 yield from (m for m in found if m not in reported)

@@ -1,8 +1,8 @@
 """HDF5 stages: whole or absent, equal bytes for equal content, and each says what it is and what went into it.
 
 A file is written beside its target under a temporary name, flushed, synced and renamed, so that no partial file is
-ever seen under a final name. Time stamps are off and the file format is fixed. Root attributes: `snakefold_schema` (what
-kind of stage), `snakefold_version` (of the schemas), `snakefold_digest` (of all that went in; no path, no time).
+ever seen under a final name. Time stamps are off and the file format is fixed. Root attributes: `snakefold_schema`
+(what kind of stage), `snakefold_version` (of the schemas), `snakefold_digest` (of all that went in; no path, no time).
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""The circuit description: files to tree (parse), tree to typed nodes (nodes, types), nodes to the frozen plan (plan)."""
+"""The circuit description: files to a tree with marks (parse), and the typed tree (nodes, types, context)."""

@@ -105,8 +105,9 @@ class Node:
         if not isinstance(value, dict):
             build.mistake(path, f"should be: a mapping with {listed(cls.keys())} (got: {value!r:.60})")
             return node
+        keys = cls.keys()
         for key in value:
-            if key not in cls.keys():
+            if key not in keys:
                 hint = did_you_mean(key, cls.keys())
                 build.mistake((*path, key), f'unknown key "{key}"{hint} (keys: {listed(cls.keys(), 30)})')
         for attribute in cls._attributes.values():

@@ -1,7 +1,7 @@
 """From circuit files to one resolved tree, with the file, line and column of everything in it.
 
-YAML (1.2 numbers, so `1e-4` is one) and JSON, by the file's ending, mixed at will. `{"$ref": "file#/pointer", ...}` takes
-over the mapping it points to, deeply merged with what stands beside it; `{"$import": {"ref": ..., "values": [...]}}`
+YAML (numbers as in version 1.2: `1e-4` is one) and JSON, by the file's ending. `{"$ref": "file#/pointer", ...}` takes
+over the mapping it points to, merged with what stands beside it; `{"$import": {"ref": ..., "values": [...]}}`
 takes over the named keys. References are relative to the file in which they stand.
 """
 

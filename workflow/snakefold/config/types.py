@@ -416,7 +416,7 @@ class PairTableOf(Type):
         file = context.current().folder_of(path) / name
         rows: dict[str, dict[str, float]] = {}
         try:
-            with open(file, newline="", encoding="utf-8") as handle:
+            with file.open(newline="", encoding="utf-8") as handle:
                 for record in csv.DictReader(handle, skipinitialspace=True):
                     row, target = rows.setdefault(record["source"], {}), record["target"]
                     if target in row:
@@ -467,7 +467,7 @@ class FileOf(Type):
 
 @functools.cache
 def _digest(path: str, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
@@ -478,6 +478,7 @@ def file_digest(path: Path) -> str:
 
 
 def wrong(path: TreePath, allowed: str, value: object, hint: str = ""):
+    """Report that a value is not what is allowed, and return INVALID."""
     shown = value if isinstance(value, str) and value.startswith("shape ") else f"{value!r:.60}"
     context.current().mistake(path, f"should be: {allowed} (got: {shown}){hint}")
     return INVALID

@@ -1,4 +1,4 @@
-"""One tile of a connectivity strategy: its chunks connected, to a tile file, or to edges files where there is one tile."""
+"""One tile of a connectivity strategy: its chunks connected, to a tile file, or to edges files if it is alone."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -79,7 +79,7 @@ class Journal:
             if self._file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 name = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns():x}.journal"
-                self._file = open(self.folder / name, "xb")  # noqa: SIM115 (lives as long as the job)
+                self._file = (self.folder / name).open("xb")
             self._file.writelines(_pack(*record) for record in self._pending)
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -118,7 +118,7 @@ def _pack(key: str, arrays: Arrays) -> bytes:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Arrays]]:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             magic, n_header, n_payload, checksum = _HEAD.unpack(head)
             left = os.fstat(file.fileno()).st_size - file.tell()

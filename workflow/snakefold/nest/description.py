@@ -23,9 +23,10 @@ def _needs(name: str):
 
 def _allows(name: str):
     def wrong(node, _):
-        if node.distribution is None or name in sum(PARAMETERS[node.distribution], ()):
+        if node.distribution is None:
             return None
-        return f"a {node.distribution} distribution has no {name} (it has: {listed(sum(PARAMETERS[node.distribution], ()))})"
+        known = sum(PARAMETERS[node.distribution], ())
+        return None if name in known else f"a {node.distribution} distribution has no {name} (it has: {listed(known)})"
 
     return wrong
 

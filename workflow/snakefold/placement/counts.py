@@ -1,6 +1,6 @@
 """How many cells: from a type's indicator to its exact total, and from the total to chunks.
 
-An indicator is plain JSON, resolved from the description: {"count": n}, {"density": cells per um^3, "partitions": [...]},
+An indicator is plain JSON, made from the description: {"count": n}, {"density": cells per um^3, "partitions": [...]},
 {"planar_density": cells per um^2 of the x-y footprint, "partitions": [...]} or {"ratio": r, "of": [indicators of the
 other type, one per strategy that places it]}. Totals are rounded once, half to even, never chunk by chunk.
 """

@@ -169,8 +169,8 @@ class PlacementStrategy(Node):
 class AfterPlacement(Node):
     """Base of the hooks that change or add cells between placement and connectivity.
 
-    A hook declares the cell types that it `rewrites` and `adds`; what it returns goes to the next stage, never back into
-    a file.
+    A hook declares the cell types that it `rewrites` and `adds`; what it returns goes to the next stage, never back
+    into a file.
     """
 
     kind: ClassVar[str] = "after_placement"

@@ -21,7 +21,7 @@ class Box:
     @property
     def dimensions(self) -> Corner:
         """Edge lengths, um."""
-        return tuple(u - l for l, u in zip(self.lower, self.upper, strict=True))
+        return tuple(high - low for low, high in zip(self.lower, self.upper, strict=True))
 
     @property
     def volume(self) -> float:

@@ -1,4 +1,4 @@
-"""Partitions: the volumes that cells are placed in. A layer fills its parent's box but for a thickness along one axis."""
+"""Partitions: the volumes that cells are placed in. A layer fills its parent's box but for its thickness."""
 
 from typing import ClassVar
 

@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from descriptions import edited, plan_of, small
+from snakefold import hdf5, results
+from snakefold.errors import UserError
+
+
+def test_a_new_folder_is_claimed_and_is_this_circuits_from_then_on(tmp_path):
+    folder, circuit = str(tmp_path / "r" / "c"), str(tmp_path / "c.yaml")
+    results.check_owner(folder, circuit)
+    assert not Path(folder).exists()
+    results.claim(folder, circuit)
+    results.check_owner(folder, circuit)
+    mark = Path(folder, results.OWNER)
+    before = mark.stat().st_mtime_ns
+    results.claim(folder, circuit)
+    assert mark.stat().st_mtime_ns == before
+
+
+def test_another_circuit_of_the_same_stem_is_refused(tmp_path):
+    folder = str(tmp_path / "r" / "c")
+    results.claim(folder, str(tmp_path / "one" / "c.yaml"))
+    with pytest.raises(UserError, match="holds the results of another circuit, .*one/c.yaml"):
+        results.check_owner(folder, str(tmp_path / "two" / "c.yaml"))
+
+
+def test_a_folder_that_moved_together_with_its_circuit_is_still_its_own(tmp_path):
+    (tmp_path / "here").mkdir()
+    results.claim(str(tmp_path / "here" / "r" / "c"), str(tmp_path / "here" / "c.yaml"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    results.check_owner(str(tmp_path / "there" / "r" / "c"), str(tmp_path / "there" / "c.yaml"))
+
+
+def test_a_newer_schema_is_refused_an_older_one_is_not(tmp_path):
+    folder, circuit = str(tmp_path / "c"), str(tmp_path / "c.yaml")
+    results.claim(folder, circuit)
+    mark = Path(folder, results.OWNER)
+    owner = json.loads(mark.read_text())
+    for schema, refused in ((hdf5.SCHEMA_VERSION + 1, True), (hdf5.SCHEMA_VERSION - 1, False)):
+        mark.write_text(json.dumps(owner | {"schema": schema}))
+        if refused:
+            with pytest.raises(UserError, match="written by a newer Snakefold"):
+                results.check_owner(folder, circuit)
+        else:
+            results.check_owner(folder, circuit)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"schema": "x"}', '{"schema": null, "relative": "", "absolute": ""}']
+)
+def test_a_damaged_mark_is_a_users_mistake(tmp_path, text):
+    results.claim(str(tmp_path), "c.yaml")
+    (tmp_path / results.OWNER).write_text(text)
+    with pytest.raises(UserError, match="delete it"):
+        results.check_owner(str(tmp_path), "c.yaml")
+
+
+def test_files_of_somebody_else_are_not_overwritten(tmp_path):
+    (tmp_path / "logs").mkdir()
+    results.check_owner(str(tmp_path), "c.yaml")
+    (tmp_path / "thesis.doc").write_text("x")
+    with pytest.raises(UserError, match="choose another results folder or empty it"):
+        results.check_owner(str(tmp_path), "c.yaml")
+
+
+def touch(plan, *paths):
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("")
+
+
+def test_what_is_no_longer_in_the_description_is_removed_and_nothing_else(tmp_path):
+    before = plan_of(tmp_path, edited(("connectivity.more", small()["connectivity"]["a_to_b"])))
+    files = [*before.final_files(), *map(before.built, before.parts), before.path("validate/rest.h5")]
+    own = [before.path("logs/x.log"), before.path("nodes/.a.h5.host.1.part"), before.path("notes.txt")]
+    touch(before, *files, *own)
+    after = plan_of(tmp_path, edited(("simulations", {})))
+    gone = {str(p) for p in results.remove_obsolete(after)}
+    short = {p.removeprefix(after.results + "/") for p in gone}
+    simulation = {f"simulations/rest/{f}" for f in ("simulation_config.json", "spikes.h5", "provenance.json")}
+    assert short == {
+        "edges/more.h5",
+        "build/connect/more.h5",
+        "build/simulate/rest.h5",
+        "validate/rest.h5",
+        *simulation,
+    }
+    assert not Path(after.path("simulations")).exists()
+    assert all(Path(f).exists() for f in [*after.final_files(), *own])
+    assert results.obsolete(after) == []
+
+
+def test_pruning_keeps_the_current_plan_and_its_slices(tmp_path):
+    old, new = plan_of(tmp_path, small()), plan_of(tmp_path, edited(("rng.seed", 9)))
+    results.claim(new.results, new.circuit)
+    old.freeze()
+    frozen = new.freeze()
+    touch(new, new.path(".journal/place/lower/0/d/x.journal"))
+    results.prune(new)
+    assert {p.name for p in Path(new.path(".plan")).glob("*.json")} == {frozen.name, "owner.json"}
+    slices = {p.stem for p in Path(new.path(".plan/slices")).iterdir()}
+    assert slices == {part.digest for part in new.parts.values()}
+    assert not Path(new.path(".journal")).exists()
