@@ -15,7 +15,7 @@ $(VENV)/.ready: pyproject.toml tests/constraints.txt
 	touch $@
 
 demo: setup
-	$(BIN)/snakefold run --cores $(CORES) --quiet rules
+	$(BIN)/snakefold run --cores $(CORES) --quiet host reason
 	@echo "report: $(CURDIR)/results/microcircuit/report.html"
 
 lint: setup
@@ -23,10 +23,10 @@ lint: setup
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint --config circuit=config/circuits/two_layers.yaml
-	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts tests config
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts config
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 acceptance: setup
 	$(BIN)/pytest tests/acceptance

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -49,7 +50,7 @@ def test_equal_parts_are_equal_bytes(tmp_path):
         (tmp_path / folder).mkdir()
         plan = run(plan_of(tmp_path / folder, small()), jobs="")
         names = ("partition/base", "place/lower", "connect/a_to_b")
-        shas.append([hashlib.sha256(open(plan.built(n), "rb").read()).hexdigest() for n in names])
+        shas.append([hashlib.sha256(Path(plan.built(n)).read_bytes()).hexdigest() for n in names])
     assert shas[0] == shas[1]
 
 

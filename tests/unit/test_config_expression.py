@@ -61,7 +61,7 @@ def test_a_variable_goes_before_a_constant():
     ],
 )
 def test_nothing_of_python_can_be_reached(text):
-    with pytest.raises(ValueError, match="not allowed|no variable"):
+    with pytest.raises(ValueError, match=r"not allowed|no variable"):
         evaluate(text, {"scale": 0.1})
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -68,12 +70,14 @@ def read(path):
 
 def test_populations_are_rewritten_and_added_and_what_was_read_stays(plan, tmp_path):
     before = read(plan.nodes("a"))[0]
-    raw = open(plan.nodes("a"), "rb").read()
+    raw = Path(plan.nodes("a")).read_bytes()
     out = {t: str(tmp_path / f"{t}.h5") for t in "ac"}
     hooks.after_placement(plan.built("after_placement/lift"), [plan.nodes("a")], out)
     position, columns, chunks = read(out["a"])
-    assert open(plan.nodes("a"), "rb").read() == raw
-    assert sorted(map(tuple, position.tolist())) == sorted(map(tuple, np.add(before, [0, 0, 100]).astype("f4").tolist()))
+    assert Path(plan.nodes("a")).read_bytes() == raw
+    assert sorted(map(tuple, position.tolist())) == sorted(
+        map(tuple, np.add(before, [0, 0, 100]).astype("f4").tolist())
+    )
     assert sorted(columns["mark"].tolist()) == list(range(120))
     assert (position[:, 2] == before[columns["mark"].astype(int), 2] + 100).all()
     assert chunks.fault(120) == ""
@@ -84,7 +88,7 @@ def test_populations_are_rewritten_and_added_and_what_was_read_stays(plan, tmp_p
     assert chunks.fault(len(added)) == ""
     again = {t: str(tmp_path / f"again_{t}.h5") for t in "ac"}
     hooks.after_placement(plan.built("after_placement/lift"), [plan.nodes("a")], {"a": again["a"], "c": again["c"]})
-    assert all(open(out[t], "rb").read() == open(again[t], "rb").read() for t in "ac")
+    assert all(Path(out[t]).read_bytes() == Path(again[t]).read_bytes() for t in "ac")
 
 
 def test_cells_that_did_not_move_keep_their_chunks(plan, tmp_path):

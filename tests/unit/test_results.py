@@ -23,7 +23,7 @@ def test_a_new_folder_is_claimed_and_is_this_circuits_from_then_on(tmp_path):
 def test_another_circuit_of_the_same_stem_is_refused(tmp_path):
     folder = str(tmp_path / "r" / "c")
     results.claim(folder, str(tmp_path / "one" / "c.yaml"))
-    with pytest.raises(UserError, match="holds the results of another circuit, .*one/c.yaml"):
+    with pytest.raises(UserError, match=r"holds the results of another circuit, .*one/c\.yaml"):
         results.check_owner(folder, str(tmp_path / "two" / "c.yaml"))
 
 

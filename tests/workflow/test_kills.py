@@ -5,6 +5,7 @@ By hand, at any number of random moments: python tests/workflow/test_kills.py [N
 
 import contextlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -145,7 +146,7 @@ def kill(processes: list[psutil.Process]) -> None:
             process.kill()
 
 
-def resume(workflow: Watch, undisturbed: Undisturbed, old: set[int]) -> tuple[Ran, int, int]:
+def resume(workflow: Watch, undisturbed: Undisturbed, old: set[int]) -> tuple[Ran, int, list[int]]:
     """Run again after a kill, and assert that all is well in the end.
 
     Parameters
@@ -154,17 +155,23 @@ def resume(workflow: Watch, undisturbed: Undisturbed, old: set[int]) -> tuple[Ra
 
     Returns
     -------
-    the run, how many chunks the journal had, and how many were computed again
+    the run, how many chunks its jobs had from the journal, and those that they computed
     """
     workflow.assert_whole()
-    saved = workflow.journalled()
+    for log in workflow.results.glob("logs/connect/own.*.log"):
+        log.unlink()
     ran = workflow.run(jobs=2)
     assert ran.code == 0, ran.output
-    again = [chunk for pid, chunk in workflow.noted() if pid not in old]
-    assert not set(again) & saved
-    assert len(again) == len(set(again))
     assert workflow.circuit_files() == undisturbed.files
-    return ran, len(saved), len(again)
+    computed = [(pid, chunk) for pid, chunk in workflow.noted() if pid not in old]
+    kept = 0
+    for log in workflow.results.glob("logs/connect/own.*.log"):
+        n, n_kept = map(int, re.search(r": (\d+) chunks, (\d+) of them from the journal", log.read_text()).groups())
+        assert n == len(undisturbed.chunks) / TILES
+        kept += n_kept
+    again = [chunk for _, chunk in computed]
+    assert len(again) == len(set(again)) == ran.jobs.get("connect_own", 0) * len(undisturbed.chunks) / TILES - kept
+    return ran, kept, again
 
 
 def kill_a_tile_job(folder: Path, undisturbed: Undisturbed, rng: random.Random, chunk_s: float = CHUNK_S) -> str:
@@ -178,13 +185,14 @@ def kill_a_tile_job(folder: Path, undisturbed: Undisturbed, rng: random.Random, 
     kill(victim)
     ran = workflow.finish(running)
     assert (ran.code, "Error in rule connect_own" in ran.output) == (1, True), ran.output
-    ran, n_saved, n_again = resume(workflow, undisturbed, {pid for pid, _ in workflow.noted()})
+    saved = workflow.journalled()
+    ran, n_kept, again = resume(workflow, undisturbed, {pid for pid, _ in workflow.noted()})
     assert ran.jobs["connect_own"] == 1
     assert "prepare_connect_own" not in ran.jobs
-    assert n_saved + n_again == len(undisturbed.chunks) / TILES
+    assert (n_kept, saved & set(again)) == (len(saved), set())
     workflow.assert_clean()
     assert workflow.plan() == {}
-    return f"tile job killed {moment:.2f} s after its first chunk: {n_saved} chunks kept, {n_again} computed again"
+    return f"tile job killed {moment:.2f} s after its first chunk: {n_kept} chunks kept, {len(again)} computed again"
 
 
 def kill_snakemake(folder: Path, undisturbed: Undisturbed, rng: random.Random, chunk_s: float = CHUNK_S) -> str:
@@ -202,14 +210,14 @@ def kill_snakemake(folder: Path, undisturbed: Undisturbed, rng: random.Random, c
     assert unlocked.code == 0, unlocked.output
     n_left = sum(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in orphans)
     old = {pid for pid, _ in workflow.noted()} | {orphan.pid for orphan in orphans}
-    _, n_saved, n_again = resume(workflow, undisturbed, old)
+    _, n_kept, again = resume(workflow, undisturbed, old)
     psutil.wait_procs(orphans, timeout=HANG_S)
     workflow.assert_whole()
     assert workflow.circuit_files() == undisturbed.files
     assert workflow.plan() == {}
     return (
         f"snakemake killed after {moment:.2f} s of {undisturbed.duration:.2f}, {n_left} orphans at the rerun: "
-        f"{n_saved} chunks kept, {n_again} computed again"
+        f"{n_kept} chunks kept, {len(again)} computed again"
     )
 
 

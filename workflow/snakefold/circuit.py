@@ -197,9 +197,9 @@ def load(path: str | Path) -> Loaded:
     ------
     BrokenCircuit : every mistake, with file and line
     """
-    document, mistakes = parse_what_can_be(path)
+    document, mistakes, incomplete = parse_what_can_be(path)
     names = _names(document.tree)
-    tree = pruned(document.tree, [m.path for m in mistakes]) if mistakes else document.tree
+    tree = pruned(document.tree, incomplete or [()]) if mistakes else document.tree
     survivor: Loaded | None = None
     told = {"typed": False, "whole": False}  # what leaving something out makes wrong is not told
     while tree is not None and survivor is None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from snakefold import hdf5
 from snakefold.errors import UserError
 from snakefold.plan import Plan
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 OWNER = ".plan/owner.json"
 
 
@@ -102,3 +100,6 @@ def prune(plan: Plan) -> None:
         if path.name not in slices:
             path.unlink(missing_ok=True)
     shutil.rmtree(plan.path(".journal"), ignore_errors=True)
+    for folder in ("", "build", "nodes", "edges", "stage", "validate", "simulations"):
+        for path in Path(plan.path(folder)).glob("**/.*.part" if folder else ".*.part"):
+            path.unlink(missing_ok=True)  # what a killed job was writing

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from snakefold import results
 from snakefold.circuit import BrokenCircuit, load
+from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, thaw
@@ -70,7 +71,7 @@ def checked(config: dict) -> dict:
     for key, rule in schema["properties"].items():
         if not Draft202012Validator(rule).is_valid(keys[key]):
             wrong.append(Mistake(f"should be: {rule['description']} (got: {keys[key]!r})", ("config", key)))
-    if not wrong and not results.NAME.fullmatch(Path(keys["circuit"]).stem):
+    if not wrong and not NAME.fullmatch(Path(keys["circuit"]).stem):
         what = "the file's name becomes a folder; it should be: letters, digits, _ . -, not starting with a dot or dash"
         wrong.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit")))
     if wrong:

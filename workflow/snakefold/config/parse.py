@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from json.decoder import scanstring
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +44,7 @@ class Mapping(dict):
     def __init__(self, mark: Mark):
         super().__init__()
         self.mark, self.marks = mark, {}
-        self.failed: list[Mistake] = []  # references that should have filled it
+        self.failed = False  # whether a reference that should have filled it could not be followed
 
     def put(self, key: str, value: object, mark: Mark) -> None:
         """Set a key and its mark."""
@@ -101,19 +101,20 @@ def parse(path: str | Path) -> Document:
     ------
     UserError : every file that is missing or malformed, every reference that is cyclic or leads nowhere
     """
-    document, mistakes = parse_what_can_be(path)
+    document, mistakes, _ = parse_what_can_be(path)
     if mistakes:
         raise UserError(mistakes)
     return document
 
 
-def parse_what_can_be(path: str | Path) -> tuple[Document, list[Mistake]]:
+def parse_what_can_be(path: str | Path) -> tuple[Document, list[Mistake], list[TreePath]]:
     """Read a circuit file as `parse` does, but go on after a reference that fails.
 
     Returns
     -------
     document : in which mappings are incomplete where a reference failed
-    mistakes : the references that failed, with the path of the mapping that is incomplete where it is known
+    mistakes : the references that failed
+    incomplete : the paths of the mappings that they should have filled
 
     Raises
     ------
@@ -125,10 +126,10 @@ def parse_what_can_be(path: str | Path) -> tuple[Document, list[Mistake]]:
         raise UserError(f"a circuit description should be: a mapping (got: {type(root).__name__})", where=str(path))
     tree = resolver.resolve(root, (str(path), ()), ())
     marks: dict[TreePath, Mark] = {}
-    failed: dict[Mistake, TreePath] = {}
-    plain = _flatten(tree, (), marks, failed)
-    mistakes = [replace(m, path=failed.get(m, ())) for m in dict.fromkeys(resolver.mistakes)]
-    return Document(plain, marks, tuple(resolver.sources.values())), mistakes
+    incomplete: list[TreePath] = []
+    plain = _flatten(tree, (), marks, incomplete)
+    mistakes = list(dict.fromkeys(resolver.mistakes))
+    return Document(plain, marks, tuple(resolver.sources.values())), mistakes, incomplete
 
 
 class _Resolver:
@@ -175,7 +176,7 @@ class _Resolver:
             _merge(result, target)
         if "$import" in value:
             self._import(value["$import"], value.marks["$import"], at, open_nodes, result)
-        result.failed = self.mistakes[n:]
+        result.failed = len(self.mistakes) > n
         own = Mapping(value.mark)
         for key, item in value.items():
             if key not in ("$ref", "$import"):
@@ -256,27 +257,27 @@ def _merge(into: Mapping, what: Mapping) -> None:
             merged = Mapping(value.mark)
             _merge(merged, into[key])
             _merge(merged, value)
-            merged.failed = [*into[key].failed, *value.failed]
+            merged.failed = into[key].failed or value.failed
             value = merged
         into.put(key, value, what.marks[key])
 
 
-def _flatten(value, path, marks, failed):
+def _flatten(value, path, marks, incomplete):
     if isinstance(value, Mapping):
         marks.setdefault(path, value.mark)
-        for mistake in value.failed:
-            failed.setdefault(mistake, path)
+        if value.failed:
+            incomplete.append(path)
         plain = {}
         for key, item in value.items():
             marks[*path, key] = value.marks[key]
-            plain[key] = _flatten(item, (*path, key), marks, failed)
+            plain[key] = _flatten(item, (*path, key), marks, incomplete)
         return plain
     if isinstance(value, Sequence):
         marks.setdefault(path, value.mark)
         for i, mark in enumerate(value.marks):
             if mark is not value.mark:
                 marks[*path, i] = mark
-        return [_flatten(item, (*path, i), marks, failed) for i, item in enumerate(value)]
+        return [_flatten(item, (*path, i), marks, incomplete) for i, item in enumerate(value)]
     return value
 
 

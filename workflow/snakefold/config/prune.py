@@ -21,8 +21,8 @@ PARTS_OF_SIMULATIONS = ("cell_models", "connection_models", "devices")
 def pruned(tree: dict, broken: Iterable[Path]) -> dict | None:
     """Return a description without the entries in which something is broken.
 
-    A placement goes with its cell types and those placed nowhere else, whose numbers would not be known. What refers to an entry that has gone is
-    broken then, too: the caller finds that out and prunes again.
+    A placement goes with its cell types and those placed nowhere else, whose numbers would not be known. What refers to
+    an entry that has gone is broken then, too: the caller finds that out and prunes again.
 
     Returns
     -------
