@@ -198,8 +198,12 @@ def kill_a_tile_job(folder: Path, undisturbed: Undisturbed, rng: random.Random, 
 def kill_snakemake(folder: Path, undisturbed: Undisturbed, rng: random.Random, chunk_s: float = CHUNK_S) -> str:
     """Kill Snakemake alone at a random moment, unlock and resume while its jobs may go on; return what happened."""
     workflow = Watch(folder, chunk_s)
-    moment = rng.uniform(0.05, 0.95) * undisturbed.duration
     running = workflow.start(jobs=2)
+    if rng.random() < 0.5:
+        since, moment = "the start", rng.uniform(0.05, 0.95) * undisturbed.duration
+    else:
+        since, moment = "its first chunk", rng.uniform(0, 0.95) * chunk_s * len(undisturbed.chunks) / TILES
+        wait_for_chunks(workflow, running)
     time.sleep(moment)
     running.send_signal(signal.SIGSTOP)  # it starts no more jobs while these are listed
     orphans = psutil.Process(running.pid).children(recursive=True) if running.poll() is None else []
@@ -216,7 +220,7 @@ def kill_snakemake(folder: Path, undisturbed: Undisturbed, rng: random.Random, c
     assert workflow.circuit_files() == undisturbed.files
     assert workflow.plan() == {}
     return (
-        f"snakemake killed after {moment:.2f} s of {undisturbed.duration:.2f}, {n_left} orphans at the rerun: "
+        f"snakemake killed {moment:.2f} s after {since}, {n_left} orphans at the rerun: "
         f"{n_kept} chunks kept, {len(again)} computed again"
     )
 

@@ -91,7 +91,11 @@ def test_bmtk_reads_nodes_and_edges(results):
     from bmtk.utils import sonata
 
     file = sonata.File(
-        data_files=[str(results / "nodes/base_type.h5"), str(results / "nodes/top_type.h5"), str(results / "edges/base_to_top_base_type_to_top_type.h5")],
+        data_files=[
+            str(results / "nodes/base_type.h5"),
+            str(results / "nodes/top_type.h5"),
+            str(results / "edges/base_to_top_base_type_to_top_type.h5"),
+        ],
         data_type_files=[str(results / "node_types.csv"), str(results / "edge_types.csv")],
     )
     edges = file.edges["base_to_top_base_type_to_top_type"]
