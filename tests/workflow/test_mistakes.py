@@ -80,7 +80,8 @@ def missing_reference_target(circuit):
 def cyclic_reference(circuit):
     circuit["cell_types"]["inh"] = {"$ref": "#/cell_types/top"}
     circuit["cell_types"]["top"] = {"$ref": "#/cell_types/inh"}
-    return "cell_types top $ref", "", ["cyclic reference: #/cell_types/inh leads back to circuit.yaml#/cell_types/inh"]
+    words = [f"cyclic reference: #/cell_types/{t} leads back to circuit.yaml#/cell_types/{t}" for t in ("inh", "top")]
+    return "cell_types inh $ref", "", words
 
 
 def unknown_cell_type(circuit):

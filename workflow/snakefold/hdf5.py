@@ -28,43 +28,37 @@ def create(path: str | Path, schema: str, digest: str) -> Iterator[h5py.File]:
     ------
     UserError : the folder cannot be written or the disk is full
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
-            file.attrs["snakefold_schema"] = schema
-            file.attrs["snakefold_version"] = SCHEMA_VERSION
-            file.attrs["snakefold_digest"] = digest
-            yield file
-        replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot be written: {error}", where=str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def replace(temporary: Path, path: Path) -> None:
-    """Sync a finished file and its folder, and let it appear under its final name at once."""
-    with temporary.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with (
+        _whole_or_absent(Path(path)) as temporary,
+        h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file,
+    ):
+        file.attrs["snakefold_schema"] = schema
+        file.attrs["snakefold_version"] = SCHEMA_VERSION
+        file.attrs["snakefold_digest"] = digest
+        yield file
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all, as `create` does for HDF5."""
-    path = Path(path)
+    with _whole_or_absent(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _whole_or_absent(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside a file, and after the block sync what was written there and rename it."""
     temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        replace(temporary, path)
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise UserError(f"cannot be written: {error}", where=str(path)) from error
     finally:

@@ -19,7 +19,7 @@ from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, thaw
 
-FROZEN = "SNAKEFOLD_PLAN"  # "<pid of the main process>:<file>"
+FROZEN = "SNAKEFOLD_PLAN"  # "<main process>:<file>"
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml"
 
 
@@ -32,8 +32,8 @@ def plan_for(config: dict) -> Plan:
     """
     keys = checked(config)
     folder = results_of(keys)
-    pid, _, frozen = os.environ.get(FROZEN, "").partition(":")
-    if frozen and pid != str(os.getpid()):
+    main, _, frozen = os.environ.get(FROZEN, "").partition(":")
+    if frozen and main != _this_process():
         plan = thaw(frozen)
         if (plan.circuit, plan.results) == (str(keys["circuit"]), folder):
             return plan
@@ -99,8 +99,12 @@ def start(plan: Plan) -> list[str]:
     if plan.simulations:
         warnings += ask_simulator(plan)
     results.claim(plan.results, plan.circuit)
-    os.environ[FROZEN] = f"{os.getpid()}:{plan.freeze().resolve()}"
+    os.environ[FROZEN] = f"{_this_process()}:{plan.freeze().resolve()}"
     return warnings
+
+
+def _this_process() -> str:
+    return f"{os.uname().nodename}/{os.getpid()}"
 
 
 def ask_simulator(plan: Plan) -> list[str]:
