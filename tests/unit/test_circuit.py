@@ -182,8 +182,8 @@ def test_two_strategies_may_not_make_one_edge_set(tmp_path):
 def test_edge_sets_are_named_as_the_bsb_names_them(tmp_path):
     tree = edited(("connectivity.a_to_b.presynaptic.cell_types", ["a", "b"]))
     circuit = load(write(tmp_path, tree)).circuit
-    assert circuit.edge_sets("a_to_b") == {"a_to_b_a_to_b": ("a", "b"), "a_to_b_b_to_b": ("b", "b")}
-    assert load(write(tmp_path, small())).circuit.edge_sets("a_to_b") == {"a_to_b": ("a", "b")}
+    assert circuit.connectivity["a_to_b"].edge_sets() == {"a_to_b_a_to_b": ("a", "b"), "a_to_b_b_to_b": ("b", "b")}
+    assert load(write(tmp_path, small())).circuit.connectivity["a_to_b"].edge_sets() == {"a_to_b": ("a", "b")}
 
 
 def test_names_of_the_bsb_are_names_here(tmp_path):
@@ -313,3 +313,69 @@ def test_whatever_a_description_says_there_is_a_plan_or_a_list_of_mistakes(tmp_p
         except Exception as error:
             raise AssertionError(f"mutation {seed}: {text_of(changed)}") from error
     assert 40 < n_fine < 200
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("files", {"a": {"file": "x.nrrd"}}),
+        ("morphologies", ["x.swc"]),
+        ("rng.generators", {"other": {"generator": "numpy"}}),
+        ("rng.settings", {"nest": {"seed": 1}}),
+        ("cell_types.a.entity", True),
+        ("cell_types.a.spatial.geometry", {"dendrite": 3}),
+        ("cell_types.a.spatial.morphologies", ["*"]),
+        ("cell_types.a.spatial.density_key", "d"),
+        ("placement.lower.distribute", {"rotations": {"strategy": "random"}}),
+        ("connectivity.a_to_b.presynaptic.labels", ["x"]),
+        ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
+    ],
+)
+def test_what_is_not_yet_supported_is_named_and_never_ignored(tmp_path, key, value):
+    messages = mistakes(tmp_path, edited((key, value)))
+    assert len(messages) == 1
+    assert f": {key}: not yet supported: " in messages[0]
+    assert Draft202012Validator(schema()).is_valid(edited((key, value))), "the schema knows the key"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("placement.lower.strategy", "bsb.placement.PoissonDiskPlacement"),
+        ("connectivity.a_to_b.strategy", "bsb.connectivity.VoxelIntersection"),
+        ("partitions.base.type", "allen"),
+        ("simulations.rest.simulator", "neuron"),
+    ],
+)
+def test_components_that_are_not_yet_supported_are_named(tmp_path, key, value):
+    assert any(
+        f': {key}: not yet supported: {key.rpartition(".")[2]} "{value}"' in m
+        for m in mistakes(tmp_path, edited((key, value)))
+    )
+
+
+def test_packages_that_are_missing_or_others_are_warnings(tmp_path):
+    loaded = load(write(tmp_path, edited(("packages", ["numpy>=1", "numpy<1", "no-such-package"]))))
+    assert [str(w).partition(": packages")[2] for w in loaded.warnings] == [
+        f"[1]: numpy<1 is asked for (installed: {__import__('numpy').__version__})",
+        "[2]: no-such-package is not installed",
+    ]
+    assert "packages[0]: should be: a requirement" in mistakes(tmp_path, edited(("packages", ["numpy =="])))[0]
+
+
+def test_edge_sets_are_named_as_asked_for(tmp_path):
+    def names(*edits):
+        return make(load(write(tmp_path, edited(*edits))), "r").edge_sets()
+
+    several = ("connectivity.a_to_b.presynaptic.cell_types", ["a", "b"])
+    naming = "connectivity.a_to_b.output_naming"
+    assert names() == {"a_to_b": ("a", "b")}
+    assert names((naming, "excitation")) == {"excitation": ("a", "b")}
+    assert names(several) == {"a_to_b_a_to_b": ("a", "b"), "a_to_b_b_to_b": ("b", "b")}
+    assert names(several, (naming, {"b": {"b": "own"}})) == {"a_to_b_a_to_b": ("a", "b"), "own": ("b", "b")}
+    assert "one name for 2 edge sets" in mistakes(tmp_path, edited(several, (naming, "one")))[0]
+    assert "two of its edge sets have one name" in "\n".join(
+        mistakes(tmp_path, edited(several, (naming, {"a": {"b": "one"}, "b": {"b": "one"}})))
+    )
+    assert "no pair b to a is connected by it" in mistakes(tmp_path, edited((naming, {"b": {"a": "x"}})))[0]
+    assert "should be: a name of letters" in mistakes(tmp_path, edited((naming, "../up")))[0]

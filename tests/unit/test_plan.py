@@ -182,6 +182,8 @@ def test_files_of_the_results(tmp_path):
         "edges/a_to_b.h5",
         "circuit_config.json",
         "node_sets.json",
+        "node_types.csv",
+        "edge_types.csv",
         "simulations/rest/simulation_config.json",
         "simulations/rest/spikes.h5",
         "simulations/rest/provenance.json",

@@ -198,6 +198,7 @@ def test_after_a_failed_tile(tmp_path, from_nothing):
     [
         ("edges/feed.h5", one_simulation, {"connect_feed": TILES, "gather_edges_feed": 1} | SIMULATE | LAST),
         ("simulations/quick/voltage.h5", None, {"simulate_quick": 1, "report": 1, "all": 1}),
+        ("node_types.csv", None, SIMULATE | LAST),
     ],
 )
 def test_final_file_deleted(here, from_nothing, file, edit, jobs):

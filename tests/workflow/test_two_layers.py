@@ -167,6 +167,25 @@ def test_check_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_as_json(tmp_path):
+    good = snakefold("check", "--json", str(CIRCUIT), cwd=tmp_path)
+    assert good.returncode == 0 and json.loads(good.stdout) == {"mistakes": [], "warnings": []}
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        CIRCUIT.read_text().replace("iaf_cond_alpha", "iaf_cond_alfa", 1).replace("indegree: 40", "indegree: x")
+    )
+    done = snakefold("check", "--json", "bad.yaml", cwd=tmp_path)
+    found = {m["path"]: (m["file"], m["line"]) for m in json.loads(done.stdout)["mistakes"]}
+    lines = bad.read_text().split("\n")
+    assert done.returncode == 1 and found == {
+        "connectivity.base_to_top.indegree": ("bad.yaml", lines.index("    indegree: x") + 1),
+        "simulations.basal_activity.cell_models.base_type.model": (
+            "bad.yaml",
+            lines.index("        model: iaf_cond_alfa") + 1,
+        ),
+    }
+
+
 def test_nothing_heavy_is_imported_before_it_is_needed():
     code = (
         "import sys; from snakefold.circuit import load; from snakefold.plan import make; import snakefold.cli;"

@@ -48,6 +48,8 @@ class Rng(Node):
     """Random numbers."""
 
     seed = Attribute(types.integer(min=0), doc="Root seed, from which every stream is keyed.")
+    generators = types.later("Named generators.")
+    settings = types.later("Named settings of simulators' generators; a simulation has a seed of its own.")
 
 
 class Storage(Node):
@@ -61,6 +63,7 @@ class CellType(Node):
     """A cell type; its cells are one SONATA node population."""
 
     spatial = Attribute(types.NodeOf(Spatial), required=True, doc="Size and number of the cells.")
+    entity = types.later("Cells without positions.")
     plotting = Attribute(
         types.DictOf(types.anything()), doc="How plots show it: display_name, color, opacity.", semantic=False
     )
@@ -76,6 +79,14 @@ class Circuit(Node):
     components = Attribute(
         types.ListOf(types.string()), default=lambda node: [], doc="Python files with components of your own."
     )
+    packages = Attribute(
+        types.ListOf(types.string()),
+        default=lambda node: [],
+        doc="Python packages it was written for, as in `numpy>=2`; one that is missing or another is a warning.",
+        semantic=False,
+    )
+    files = types.later("Files known by name.")
+    morphologies = types.later("Morphologies of the cells.")
     rng = Attribute(types.NodeOf(Rng), doc="Random numbers.")
     storage = Attribute(types.NodeOf(Storage), doc="Accepted as the BSB's; not used.", semantic=False)
     network = Attribute(types.NodeOf(Network), required=True, doc="Box and chunks of the network.")
@@ -149,12 +160,6 @@ class Circuit(Node):
             return {"ratio": node.count_ratio, "of": others}
         indicator = {given[0]: getattr(node, given[0])}
         return indicator if given == ["count"] else indicator | {"partitions": list(strategy.partitions)}
-
-    def edge_sets(self, name: str) -> dict[str, tuple[str, str]]:
-        """Return the edge sets of a connectivity strategy: name -> (source cell type, target cell type)."""
-        strategy = self.connectivity[name]
-        n_types = len(strategy.presynaptic.cell_types) * len(strategy.postsynaptic.cell_types)
-        return {name if n_types == 1 else f"{name}_{pre}_to_{post}": (pre, post) for pre, post in strategy.pairs()}
 
 
 @dataclass
@@ -283,6 +288,7 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
     circuit = loaded.circuit
     if circuit.rng is None or circuit.rng.seed is None:
         loaded.warnings.append(Mistake(f"no rng.seed: the fixed default {DEFAULT_SEED} is used", ("rng",)))
+    yield from _package_faults(loaded)
     if faults := list(_partition_faults(loaded)):
         yield from faults
         return
@@ -299,15 +305,35 @@ def _check(loaded: Loaded) -> Iterator[Mistake]:
         if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
                 yield Mistake(message, (*strategy.path, attribute))
-        for set_name in circuit.edge_sets(name):
+        yield from (Mistake(what, (*strategy.path, "output_naming")) for what in strategy.naming_faults())
+        for set_name in strategy.edge_sets():
             if set_name in owners:
                 yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
             owners.setdefault(set_name, name)
 
 
+def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Warn of packages that are missing or of another version; yield requirements that are none."""
+    for i, text in enumerate(loaded.circuit.packages):
+        from importlib.metadata import PackageNotFoundError, version
+
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        try:
+            wanted = Requirement(text)
+            there = version(wanted.name)
+        except InvalidRequirement as error:
+            yield Mistake(f"should be: a requirement, as in numpy>=2 ({str(error).splitlines()[0]})", ("packages", i))
+        except PackageNotFoundError:
+            loaded.warnings.append(Mistake(f"{wanted.name} is not installed", ("packages", i)))
+        else:
+            if there not in wanted.specifier:
+                loaded.warnings.append(Mistake(f"{wanted} is asked for (installed: {there})", ("packages", i)))
+
+
 def _hook_faults(circuit: Circuit) -> Iterator[Mistake]:
     """Yield the populations and edge sets that hooks rewrite before they are made, or make twice."""
-    sets = [s for name in circuit.connectivity for s in circuit.edge_sets(name)]
+    sets = [s for name in circuit.connectivity for s in circuit.connectivity[name].edge_sets()]
     for hooks, what, made in (
         (circuit.after_placement, "cell type", {t for t in circuit.cell_types if circuit.placed_by(t)}),
         (circuit.after_connectivity, "edge set", set(sets)),

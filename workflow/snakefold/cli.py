@@ -21,20 +21,17 @@ def main(context: click.Context, debug: bool) -> None:
 @main.command()
 @click.argument("circuit", type=click.Path())
 @click.option("--simulator/--no-simulator", default=True, help="Also ask NEST about the simulations.")
+@click.option("--json", "as_json", is_flag=True, help="Print mistakes and warnings as JSON, for editors and CI.")
 @click.pass_obj
-def check(debug: bool, circuit: str, simulator: bool) -> None:
+def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
     """Check a circuit description without running or writing anything; exit code 0 or 1."""
+    if as_json:
+        sys.exit(_check_as_json(circuit, simulator))
     with _mistakes_shown(debug):
-        from snakefold.circuit import BrokenCircuit, load
-        from snakefold.plan import make
-        from snakefold.workflow import ask_simulator, warn, with_simulator
+        from snakefold.workflow import warn
 
-        try:
-            loaded = load(circuit)
-        except BrokenCircuit as error:
-            raise (with_simulator(error) if simulator else error) from None
-        plan = make(loaded, "results")
-        warn([*plan.warnings, *(ask_simulator(plan) if simulator and plan.simulations else [])])
+        loaded, plan, warnings = _checked(circuit, simulator)
+        warn(warnings)
         n_sets, n_simulations = len(plan.edge_sets()), len(plan.simulations)
         expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values() if e]
         click.echo(
@@ -42,6 +39,45 @@ def check(debug: bool, circuit: str, simulator: bool) -> None:
             f"{sum(mean for mean, _ in expected):,.0f} synapses in {n_sets} edge sets, "
             f"{n_simulations} simulations: fine"
         )
+
+
+def _checked(circuit: str, simulator: bool):
+    """Return the circuit, its plan, and what the user should know."""
+    from snakefold.circuit import BrokenCircuit, load
+    from snakefold.plan import make
+    from snakefold.workflow import ask_simulator, with_simulator
+
+    try:
+        loaded = load(circuit)
+    except BrokenCircuit as error:
+        raise (with_simulator(error) if simulator else error) from None
+    plan = make(loaded, "results")
+    return loaded, plan, [*plan.warnings, *(ask_simulator(plan) if simulator and plan.simulations else [])]
+
+
+def _check_as_json(circuit: str, simulator: bool) -> int:
+    """Print {"mistakes": [{file, line, path, message}], "warnings": [text]} and return the exit code."""
+    import json
+
+    from snakefold.errors import UserError, dotted
+
+    found, warnings = [], []
+    try:
+        _, _, warnings = _checked(circuit, simulator)
+    except UserError as error:
+        for mistake in error.mistakes:
+            file, _, line = mistake.where.partition(":")
+            first = line.partition(":")[0]
+            found.append(
+                {
+                    "file": file or circuit,
+                    "line": int(first) if first.isdecimal() else None,
+                    "path": dotted(mistake.path),
+                    "message": mistake.message,
+                }
+            )
+    click.echo(json.dumps({"mistakes": found, "warnings": warnings}, indent=2))
+    return 1 if found else 0
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -77,6 +77,27 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
+LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by name only
+    "partition": ("nrrd", "allen"),
+    "placement": (
+        "PoissonDiskPlacement",
+        "ParallelArrayPlacement",
+        "DistributionPlacement",
+        "CsvImportPlacement",
+        "Entities",
+    ),
+    "connectivity": (
+        "VoxelIntersection",
+        "SegmentIntersection",
+        "ShapeToShape",
+        "MorphologyToShape",
+        "ShapeToMorphology",
+        "CsvImportConnectivity",
+    ),
+    "after_connectivity": ("FuseConnectivity", "IntermediateBypass"),
+    "simulation": ("neuron", "arbor"),
+}
+
 _loaded: dict[tuple[str, str], type[Node]] = {}  # (kind, name) -> a component of the user's own
 _sources: dict[str, str] = {}  # module name -> source, of the files loaded
 
@@ -241,10 +262,11 @@ class Component(types.Type):
         cls = find(self.kind, name) if isinstance(name, str) else None
         if cls is None:
             known = names(self.kind)
-            context.current().mistake(
-                (*path, self.key),
-                f'no {self.kind} component "{name!s:.60}"{did_you_mean(name, known)} ({self.key}: {listed(known, 20)})',
-            )
+            if str(name).rpartition(".")[2] in LATER.get(self.kind, ()):
+                what = f'not yet supported: {self.key} "{name}"'
+            else:
+                what = f'no {self.kind} component "{name!s:.60}"{did_you_mean(name, known)}'
+            context.current().mistake((*path, self.key), f"{what} ({self.key}: {listed(known, 20)})")
             return INVALID
         return cls.build({k: v for k, v in value.items() if k != self.key}, path, parent)
 

@@ -161,6 +161,8 @@ class Plan:
             *(self.edges(s) for s in self.edge_sets()),
             self.path("circuit_config.json"),
             self.path("node_sets.json"),
+            self.path("node_types.csv"),
+            self.path("edge_types.csv"),
             *(file for name in self.simulations for file in self.simulation_outputs(name)),
             self.path("report.html"),
         ]
@@ -327,7 +329,7 @@ def _n_chunks(loaded: Loaded, strategy) -> float:
 
 def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
-    sets, n_cells = circuit.edge_sets(name), loaded.n_cells()
+    sets, n_cells = strategy.edge_sets(), loaded.n_cells()
     expected = {s: strategy.expected(pair, n_cells) for s, pair in sets.items()}
     known = [mean for mean, _ in expected.values() if mean == mean]
     n_edges = sum(known)
@@ -347,7 +349,7 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
         targets=tuple(strategy.postsynaptic.cell_types),
         tiles=n_tiles,
         prepares=strategy.prepares(),
-        reads=tuple(sorted(s for other in strategy.depends_on for s in circuit.edge_sets(other))),
+        reads=tuple(sorted(s for other in strategy.depends_on for s in circuit.connectivity[other].edge_sets())),
         direct=n_tiles == 1,
     )
 

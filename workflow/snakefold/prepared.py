@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from snakefold import hdf5
@@ -21,5 +22,12 @@ def read_prepared(path: str | Path) -> dict[str, np.ndarray]:
     """Return the arrays of a prepare step; none where the path is empty."""
     if not path:
         return {}
+    arrays: dict[str, np.ndarray] = {}
+
+    def read(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
     with hdf5.open_stage(path, SCHEMA) as file:
-        return {name: dataset[()] for name, dataset in file.items()}
+        file.visititems(read)  # a name with a slash is a path of groups
+    return arrays

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from snakefold.config import context
 from snakefold.config.expression import evaluate
-from snakefold.config.nodes import INVALID, Node
+from snakefold.config.nodes import INVALID, Attribute, Node
 from snakefold.errors import Path as TreePath
 from snakefold.errors import did_you_mean, listed
 
@@ -127,6 +127,12 @@ def string() -> Leaf:
     return Leaf({"type": "string"}, "a text")
 
 
+def name() -> Leaf:
+    """Return the handler of a name that becomes a file's."""
+    says = "a name of letters, digits, _ . -, not starting with a dot or dash"
+    return Leaf({"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": 200}, says)
+
+
 def boolean() -> Leaf:
     """Return the handler of true or false."""
     return Leaf({"type": "boolean"}, "true or false")
@@ -149,6 +155,16 @@ def _items(value: object) -> list[tuple[str | int, object]]:
 def anything() -> Leaf:
     """Return the handler of any plain value."""
     return Plain({}, "a plain value")
+
+
+def later(doc: str) -> Attribute:
+    """Return an attribute that descriptions may have, but that nothing here follows yet: using it is a mistake."""
+    return Attribute(
+        anything(),
+        doc=f"Not yet supported. {doc}",
+        constraint=lambda node, _: f"not yet supported: {doc}",
+        semantic=False,
+    )
 
 
 class Choice(Leaf):

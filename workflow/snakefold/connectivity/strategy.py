@@ -58,6 +58,15 @@ class Side(Node):
         required=True,
         doc="Cell types on this side.",
     )
+    labels = types.later("Labels of the cells.")
+    morphology_labels = types.later("Labels of parts of the cells.")
+    morpho_loader = types.later("How morphologies are read.")
+
+
+OUTPUT_NAMING = types.OneOf(
+    (lambda value: isinstance(value, str), types.name()),
+    (lambda value: True, types.DictOf(types.DictOf(types.name()))),
+)
 
 
 class ConnectivityStrategy(Node):
@@ -86,6 +95,35 @@ class ConnectivityStrategy(Node):
         default=lambda node: [],
         doc="Strategies whose synapses must be there before.",
     )
+
+    output_naming = Attribute(
+        OUTPUT_NAMING,
+        default=lambda node: {},
+        doc=(
+            "Names of its edge sets: one, where it connects one pair of types, or {source type: {target type: name}}; "
+            "its own name, or name_SOURCE_to_TARGET where there are several, if not given."
+        ),
+    )
+
+    def edge_sets(self) -> dict[str, Pair]:
+        """Return its edge sets: name -> (source cell type, target cell type)."""
+        several = len(self.presynaptic.cell_types) * len(self.postsynaptic.cell_types) > 1
+        naming = self.output_naming
+        named = {} if isinstance(naming, str) else naming
+        usual = {(a, b): f"{self.node_name}_{a}_to_{b}" if several else self.node_name for a, b in self.pairs()}
+        if isinstance(naming, str) and not several:
+            usual = dict.fromkeys(usual, naming)
+        return {named.get(a, {}).get(b) or name: (a, b) for (a, b), name in usual.items()}
+
+    def naming_faults(self) -> list[str]:
+        """Return what is wrong with the names of its edge sets."""
+        naming, pairs = self.output_naming, self.pairs()
+        if isinstance(naming, str):
+            return [f"one name for {len(pairs)} edge sets; give {{source: {{target: name}}}}"] if len(pairs) > 1 else []
+        found = [
+            f"no pair {a} to {b} is connected by it" for a, row in naming.items() for b in row if (a, b) not in {*pairs}
+        ]
+        return found + (["two of its edge sets have one name"] if len(self.edge_sets()) < len(pairs) else [])
 
     def pairs(self) -> list[Pair]:
         """Return the pairs of types that it connects."""

@@ -73,9 +73,12 @@ class Indicators(Node):
         doc="Cells per cell of the type in relative_to.",
         constraint=lambda node, _: None if node.relative_to else 'needs "relative_to"',
     )
+    local_count_ratio = types.later("Cells per cell of the type in relative_to, chunk by chunk.")
+    density_ratio = types.later("Density per density of the type in relative_to.")
+    density_key = types.later("Name of a density volume of the partitions.")
 
     def given(self) -> list[str]:
-        """Return the indicators that are set; of several the last counts, as in the BSB."""
+        """Return the indicators that are set."""
         return [name for name in self.INDICATORS if getattr(self, name) is not None]
 
 
@@ -83,6 +86,8 @@ class Spatial(Indicators):
     """The size of a cell type's cells and how many there are."""
 
     radius = Attribute(types.number(above=0), unit="um", doc="Radius of the soma.")
+    geometry = types.later("Further measures of the cells.")
+    morphologies = types.later("Selectors of the cells' morphologies.")
 
 
 class PlacementStrategy(Node):
@@ -124,6 +129,8 @@ class PlacementStrategy(Node):
         default=lambda node: [],
         doc="Strategies whose cells must be there before.",
     )
+
+    distribute = types.later("Morphologies, rotations and properties of the cells.")
 
     def indicator(self, cell_type: str) -> dict | None:
         """Return the indicator of a type where the strategy itself knows how many it places, else None."""

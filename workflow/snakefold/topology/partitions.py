@@ -48,5 +48,10 @@ class Rhomboid(Partition):
     )
     origin = Attribute(types.Vector(types.number()), unit="um", doc="Lower corner; the parent's where it is not given.")
 
+    orientation = types.later("Rotation of the box.")
+    can_rotate = types.later("Whether regions may rotate it.")
+    can_scale = types.later("Whether regions may scale it.")
+    can_move = types.later("Whether regions may move it.")
+
     def layout(self, parent: Box) -> Box:
         return Box.of(self.origin or parent.lower, self.dimensions or parent.dimensions)
