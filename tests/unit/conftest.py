@@ -4,8 +4,9 @@ import pytest
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path, monkeypatch):
     """A file system of one megabyte."""
+    monkeypatch.setattr("snakefold.hdf5.crashes_at_exit", False)  # jobs in this process are not to end it
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(

@@ -50,8 +50,8 @@ def test_the_64_counts_at_a_tenth_are_the_published_ones_scaled_and_rounded(cort
 
 
 def test_the_plan_has_55_edge_sets_for_the_one_strategy(cortex):
-    assert len(cortex.circuit.edge_sets("cortex")) == 55
-    assert "cortex_L5I_to_L23E" not in cortex.circuit.edge_sets("cortex")
+    assert len(cortex.circuit.connectivity["cortex"].edge_sets()) == 55
+    assert "cortex_L5I_to_L23E" not in cortex.circuit.connectivity["cortex"].edge_sets()
 
 
 table = st.dictionaries(

@@ -116,6 +116,24 @@ def test_a_full_disk_is_a_users_mistake_and_leaves_nothing(small_disk):
     assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.parametrize(("n", "size"), [(1, 1_000_000), (8, 16_000), (40, 2_600), (200, 600)])
+def test_a_job_on_a_full_disk_ends_with_a_message_and_without_a_crash(small_disk, n, size):
+    """Where h5py cannot raise, as in forgetting a dataset, the file would be taken for whole; HDF5 crashes at exit."""
+    room = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(b"x" * (room.f_bavail * room.f_frsize - 100_000))
+    code = (
+        "import sys, numpy\nfrom snakefold import hdf5, job\n"
+        "def main():\n"
+        "    with hdf5.create(sys.argv[1], 'kind', 'd') as file:\n"
+        f"        for i in range({n}): file.create_dataset(str(i), data=numpy.ones({size}))\n"
+        "job.run(main)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, small_disk / "a.h5"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert f"error: {small_disk}/a.h5: cannot be written: [Errno 28] No space left on device\n" in ended.stderr
+    assert [p.name for p in small_disk.iterdir()] == ["ballast"]
+
+
 def test_text_is_written_whole(tmp_path):
     hdf5.write_text(tmp_path / "deep" / "a.txt", "ü\n")
     assert (tmp_path / "deep" / "a.txt").read_text(encoding="utf-8") == "ü\n"

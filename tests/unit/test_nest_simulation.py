@@ -124,6 +124,7 @@ def test_files_and_progress(results):
     folder, lines = results
     assert set(contents(folder)) == {
         "fine.h5",
+        "node_sets.json",
         "provenance.json",
         "simulation_config.json",
         "spikes.h5",
@@ -191,8 +192,12 @@ def test_provenance_has_versions_and_no_path(results):
 CONNECTIONS = (
     RUN
     + """
+from snakefold.nest.targetting import chosen_by_all
 nest = simulation.load()
-built = simulation._build(nest, asked["simulation"], asked["nodes"], asked["edges"], lambda line: None)
+built = simulation._build(
+    nest, asked["simulation"], asked["nodes"], asked["edges"], lambda line: None,
+    chosen_by_all(asked["simulation"], asked["nodes"]),
+)
 found = nest.GetConnections(source=nest.NodeCollection(range(1, nest.network_size + 1))).get(
     ["source", "target", "weight", "delay", "synapse_model"]
 )

@@ -5,7 +5,12 @@ from snakefold.prepared import read_prepared, write_prepared
 
 
 def test_arrays_come_back_and_equal_ones_are_equal_bytes(tmp_path):
-    arrays = {"tree": np.arange(6).reshape(2, 3), "a": np.array([1.5], "f4"), "none": np.empty(0), "a_type/x": np.ones(2)}
+    arrays = {
+        "tree": np.arange(6).reshape(2, 3),
+        "a": np.array([1.5], "f4"),
+        "none": np.empty(0),
+        "a_type/x": np.ones(2),
+    }
     write_prepared(tmp_path / "one.h5", "d", arrays)
     write_prepared(tmp_path / "two.h5", "d", dict(reversed(arrays.items())))
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()

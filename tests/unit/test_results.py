@@ -1,10 +1,12 @@
 import json
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
 
 from descriptions import edited, plan_of, small
 from snakefold import hdf5, results
+from snakefold.build import build
 from snakefold.errors import UserError
 
 
@@ -104,3 +106,31 @@ def test_pruning_keeps_the_current_plan_and_its_slices(tmp_path):
     slices = {p.stem for p in Path(new.path(".plan/slices")).iterdir()}
     assert slices == {part.digest for part in new.parts.values()}
     assert not Path(new.path(".journal")).exists()
+
+
+def frozen_and_built(plan):
+    plan.freeze()
+    for name, part in plan.parts.items():
+        if name != "parse":
+            build(plan.slice_file(part.digest), [plan.built(p) for p in part.inputs], [], plan.built(name))
+
+
+def test_an_edit_that_snakemake_has_no_record_to_see_by_is_refused(tmp_path, monkeypatch):
+    """Its records lie in the folder it is started in, under the paths it was given: elsewhere all would be up to date."""
+    monkeypatch.chdir(tmp_path)
+    before = plan_of(tmp_path, small())
+    frozen_and_built(before)
+    results.check_recorded(before)
+    after = plan_of(tmp_path, edited(("connectivity.a_to_b.indegree", 6)))
+    file = after.built("connect/a_to_b")
+    with pytest.raises(UserError, match="built from another description, and Snakemake has no record of it") as caught:
+        results.check_recorded(after)
+    assert [m.where for m in caught.value.mistakes] == [file]
+    for folder in results.RECORDS:
+        record = tmp_path / folder / urlsafe_b64encode(file.encode()).decode()
+        record.parent.mkdir(parents=True)
+        record.write_text("{}")
+        results.check_recorded(after)
+        record.unlink()
+    Path(file).unlink()
+    results.check_recorded(after)

@@ -304,7 +304,7 @@ def test_runs_are_those_of_a_plain_scan(tmp_path, monkeypatch):
 def test_files_that_are_missing_or_no_hdf5(config):
     (config.parent / NODES).unlink()
     mistakes = check_nodes(config.parent / NODES)
-    expect_one(mistakes, config.parent / NODES, "", "cannot be read as HDF5")
+    expect_one(mistakes, config.parent / NODES, "", "is missing")
     (config.parent / EDGES).write_text("text")
     expect_one(check_edges(config.parent / EDGES), config.parent / EDGES, "", "cannot be read as HDF5")
 

@@ -56,6 +56,12 @@ def test_results_lie_in_a_folder_named_as_the_circuit(tmp_path):
     assert workflow.plan_for(config_for(tmp_path)).results == f"{tmp_path}/r/circuit"
 
 
+@pytest.mark.parametrize("given", ["out", "./out", "out/", "x/../out", "{here}/out"])
+def test_one_folder_of_results_has_one_path_by_which_snakemake_knows_its_files(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    assert workflow.results_of({"results": given.format(here=tmp_path), "circuit": "c.yaml"}) == "out/c"
+
+
 def test_a_spawned_process_takes_the_frozen_plan_and_not_the_edited_description(tmp_path, monkeypatch):
     config = config_for(tmp_path, edited(("simulations", {})))
     plan = workflow.plan_for(config)
@@ -94,6 +100,13 @@ def test_nothing_is_claimed_where_the_simulator_says_no(tmp_path, monkeypatch):
         workflow.start(plan)
     assert not (tmp_path / "r").exists()
     assert workflow.FROZEN not in os.environ
+
+
+def test_an_interrupt_while_nothing_runs_yet_has_no_traceback(capsys):
+    with pytest.raises(SystemExit) as caught, workflow.mistakes_shown():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted; nothing was run\n"
 
 
 def test_mistakes_are_shown_one_to_a_line_without_a_traceback_and_end_with_exit_code_1(capsys):

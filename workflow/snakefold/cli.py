@@ -1,5 +1,6 @@
 """The command `snakefold`: check a circuit, run the workflow, verify its results, print the schema."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,11 +34,13 @@ def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
         loaded, plan, warnings = _checked(circuit, simulator)
         warn(warnings)
         n_sets, n_simulations = len(plan.edge_sets()), len(plan.simulations)
-        expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values() if e]
+        expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values()]
+        known = [e[0] for e in expected if e]
+        unknown = f" and those of {len(expected) - len(known)} not known before" if len(known) < len(expected) else ""
         click.echo(
             f"{circuit}: {sum(loaded.n_cells().values()):,} cells of {len(plan.cell_types)} types, "
-            f"{sum(mean for mean, _ in expected):,.0f} synapses in {n_sets} edge sets, "
-            f"{n_simulations} simulations: fine"
+            f"{sum(known):,.0f} synapses in {n_sets} edge sets{unknown}, "
+            f"{n_simulations} simulation{'' if n_simulations == 1 else 's'}: fine"
         )
 
 
@@ -93,9 +96,14 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
     if circuit is not None and circuit.startswith("-"):
         circuit, arguments = None, (circuit, *arguments)
     with _mistakes_shown(debug):
+        from importlib.util import find_spec
+
         from snakefold import results
+        from snakefold.errors import UserError
         from snakefold.workflow import ask_simulator, plan_for, warn
 
+        if find_spec("snakemake") is None:
+            raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
         snakefile = _snakefile()
         config = _config(snakefile, circuit, arguments)
         plan = plan_for(config)
@@ -112,10 +120,22 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
         settings = [f"{key}={value}" for key, value in config.items() if value is not None]
         if unreachable and not dry:
             warn(unreachable)
-            done = subprocess.run([*command, "validated", "--config", *settings])
-            if done.returncode:
-                sys.exit(done.returncode)
-        sys.exit(subprocess.run([*command, "--config", *settings]).returncode)
+            if code := _waited_for([*command, "validated", "--config", *settings]):
+                sys.exit(code)
+        sys.exit(_waited_for([*command, "--config", *settings]))
+
+
+def _waited_for(command: list[str]) -> int:
+    """Run a command and return its exit code; Ctrl-C is its own to answer, and it is given the time it needs."""
+    process, asked = subprocess.Popen(command), False
+    while True:
+        try:
+            code = process.wait()
+            return code if code >= 0 else 128 - code
+        except KeyboardInterrupt:
+            if not asked and not sys.stdin.isatty():  # a terminal has told it already
+                process.send_signal(signal.SIGINT)
+            asked = True
 
 
 def _snakefile() -> Path:
@@ -146,7 +166,7 @@ def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) ->
 @click.pass_obj
 def verify(debug: bool, results: str) -> None:
     """Check a circuit's files in full: format, order, indices against a scan, finite numbers; exit code 0 or 1."""
-    with _mistakes_shown(debug):
+    with _mistakes_shown(debug, ending=""):
         from snakefold.errors import UserError
         from snakefold.sonata.checker import check_circuit
 
@@ -165,7 +185,7 @@ def verify(debug: bool, results: str) -> None:
 @click.pass_obj
 def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
     """Write the spikes that a killed simulation left, up to its last whole segment, as SONATA."""
-    with _mistakes_shown(debug):
+    with _mistakes_shown(debug, ending=""):
         from snakefold.errors import UserError
         from snakefold.nest.recordings import partial
         from snakefold.sonata.spikes import write_spikes
@@ -195,9 +215,9 @@ def schema(markdown: bool) -> None:
     click.echo(json.dumps(circuit_schema(), indent=2))
 
 
-def _mistakes_shown(debug: bool):
+def _mistakes_shown(debug: bool, **how: str):
     import contextlib
 
     from snakefold.workflow import mistakes_shown
 
-    return contextlib.nullcontext() if debug else mistakes_shown()
+    return contextlib.nullcontext() if debug else mistakes_shown(**how)

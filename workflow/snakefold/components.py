@@ -65,15 +65,55 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "after_connectivity": {},
     "simulation": {"snakefold.nest.description:NestSimulation": ("nest", "NestSimulation")},
     "device": {
-        "snakefold.nest.description:PoissonGenerator": ("poisson_generator", "PoissonGenerator"),
-        "snakefold.nest.description:DcGenerator": ("dc_generator", "DCGenerator"),
-        "snakefold.nest.description:SpikeGenerator": ("spike_generator", "SpikeGenerator"),
-        "snakefold.nest.description:SpikeRecorder": ("spike_recorder", "SpikeRecorder"),
-        "snakefold.nest.description:Multimeter": ("multimeter", "Multimeter"),
+        "snakefold.nest.devices:PoissonGenerator": ("poisson_generator", "PoissonGenerator"),
+        "snakefold.nest.devices:SinusoidalPoissonGenerator": (
+            "sinusoidal_poisson_generator",
+            "SinusoidalPoissonGenerator",
+        ),
+        "snakefold.nest.devices:DcGenerator": ("dc_generator", "DCGenerator"),
+        "snakefold.nest.devices:SpikeGenerator": ("spike_generator", "SpikeGenerator"),
+        "snakefold.nest.devices:SpikeRecorder": ("spike_recorder", "SpikeRecorder"),
+        "snakefold.nest.devices:Multimeter": ("multimeter", "Multimeter"),
+        "snakefold.nest.devices:External": ("external", "ExtNestDevice"),
     },
     "targetting": {
-        "snakefold.nest.description:AllCells": ("all",),
-        "snakefold.nest.description:CellModels": ("cell_model",),
+        "snakefold.nest.targetting:AllCells": ("all", "CellTargetting", "bsb.simulation.targetting.CellTargetting"),
+        "snakefold.nest.targetting:AllConnections": (
+            "all_connections",
+            "ConnectionTargetting",
+            "bsb.simulation.targetting.ConnectionTargetting",
+        ),
+        "snakefold.nest.targetting:CellModels": (
+            "cell_model",
+            "CellModelTargetting",
+            "bsb.simulation.targetting.CellModelTargetting",
+        ),
+        "snakefold.nest.targetting:Representatives": (
+            "representatives",
+            "RepresentativesTargetting",
+            "bsb.simulation.targetting.RepresentativesTargetting",
+        ),
+        "snakefold.nest.targetting:ById": ("by_id", "ByIdTargetting", "bsb.simulation.targetting.ByIdTargetting"),
+        "snakefold.nest.targetting:ByLabel": (
+            "by_label",
+            "ByLabelTargetting",
+            "bsb.simulation.targetting.ByLabelTargetting",
+        ),
+        "snakefold.nest.targetting:InCylinder": (
+            "cylinder",
+            "CylindricalTargetting",
+            "bsb.simulation.targetting.CylindricalTargetting",
+        ),
+        "snakefold.nest.targetting:InSphere": (
+            "sphere",
+            "SphericalTargetting",
+            "bsb.simulation.targetting.SphericalTargetting",
+        ),
+        "snakefold.nest.targetting:CellTypesInSphere": (
+            "sphere_cell_types",
+            "SphericalTargettingCellTypes",
+            "bsb.simulation.targetting.SphericalTargettingCellTypes",
+        ),
     },
 }
 

@@ -8,6 +8,8 @@ ever seen under a final name. Time stamps are off and the file format is fixed. 
 import contextlib
 import hashlib
 import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import h5py
 from snakefold.errors import UserError
 
 SCHEMA_VERSION = 1
+crashes_at_exit = False  # HDF5 does, as it tidies up, in a process in which a write has failed; see job.run
 
 
 @contextlib.contextmanager
@@ -28,14 +31,58 @@ def create(path: str | Path, schema: str, digest: str) -> Iterator[h5py.File]:
     ------
     UserError : the folder cannot be written or the disk is full
     """
-    with (
-        _whole_or_absent(Path(path)) as temporary,
-        h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file,
-    ):
-        file.attrs["snakefold_schema"] = schema
-        file.attrs["snakefold_version"] = SCHEMA_VERSION
-        file.attrs["snakefold_digest"] = digest
-        yield file
+    with _whole_or_absent(Path(path)) as temporary, _writes_noticed() as failed:
+        file = h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False)
+        try:
+            file.attrs["snakefold_schema"] = schema
+            file.attrs["snakefold_version"] = SCHEMA_VERSION
+            file.attrs["snakefold_digest"] = digest
+            yield file
+            file.flush()
+            if failed:
+                raise failed[0]
+        except BaseException as error:
+            _abandon(file)
+            if _is_write_failure(error):
+                global crashes_at_exit
+                crashes_at_exit = True
+                number = re.search(r"errno = (\d+)", str(error))
+                raise (
+                    OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
+                ) from error
+            raise
+        file.close()
+
+
+def _is_write_failure(error: BaseException) -> bool:
+    """Return whether an exception of h5py's says that not all could be written, as on a full disk."""
+    return isinstance(error, (OSError, RuntimeError)) and "file write failed" in str(error)
+
+
+@contextlib.contextmanager
+def _writes_noticed() -> Iterator[list[BaseException]]:
+    """Collect failures to write that h5py cannot raise, as in a dataset that is written when it is forgotten."""
+    failed: list[BaseException] = []
+    before = sys.unraisablehook
+
+    def notice(unraisable) -> None:
+        if _is_write_failure(unraisable.exc_value):
+            failed.append(unraisable.exc_value)
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = notice
+    try:
+        yield failed
+    finally:
+        sys.unraisablehook = before
+
+
+def _abandon(file: h5py.File) -> None:
+    """Close a file that is not wanted any more; what is still to be written goes nowhere, and so cannot fail."""
+    with contextlib.suppress(OSError, RuntimeError, ValueError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), file.id.get_vfd_handle())
+        file.close()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -15,6 +15,7 @@ from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.nest.targetting import has_node_sets
 from snakefold.placement.counts import partitions_of
 from snakefold.slices import canonical, digest_of
 from snakefold.topology.tiles import number_of_tiles
@@ -146,8 +147,11 @@ class Plan:
 
     def simulation_outputs(self, name: str) -> list[str]:
         """Return the files that a simulation writes."""
-        devices = self.parts[f"simulate/{name}"].slice["devices"]
+        simulation = self.parts[f"simulate/{name}"].slice
+        devices = simulation["devices"]
         files = ["simulation_config.json", "spikes.h5", "provenance.json"]
+        if has_node_sets(simulation):
+            files.append("node_sets.json")
         for device, made in sorted(devices.items()):
             several = len(made["properties"]) > 1
             files += [f"{device}_{p}.h5" if several else f"{device}.h5" for p in made["properties"]]
@@ -405,12 +409,14 @@ def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list
     circuit = loaded.circuit
     owner = {s: name for name, c in plan.connections.items() for s in c.sets}
     edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
+    rewritten = {t for hook in circuit.after_placement.values() for t in hook.rewrites}
+    n_cells = {t: n for t, n in loaded.n_cells().items() if circuit.placed_by(t) and t not in rewritten}
     build = BuildContext()
     slices = {}
     with building(build):
         for name in plan.simulations:
             simulation = circuit.simulations[name]
-            resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets)
+            resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets, n_cells)
             head = {"schema": hdf5.SCHEMA_VERSION, "phase": "simulate", "version": simulation.algorithm_version}
             slices[name] = json.loads(canonical(head | resolved))
     return slices, build.mistakes

@@ -1,15 +1,23 @@
 """The results folder of a circuit: whose it is, and what in it is no longer part of the circuit."""
 
+import contextlib
 import json
 import os
 import shutil
+import time
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import h5py
+
 from snakefold import hdf5
-from snakefold.errors import UserError
+from snakefold.errors import Mistake, UserError
 from snakefold.plan import Plan
+from snakefold.slices import digest_of
 
 OWNER = ".plan/owner.json"
+STALE_S = 3600.0
+RECORDS = (".snakemake/metadata", ".snakemake/incomplete")  # what Snakemake knows of files, by their paths
 
 
 def check_owner(folder: str, circuit: str) -> None:
@@ -48,6 +56,50 @@ def check_owner(folder: str, circuit: str) -> None:
             f"--config results=other, or delete {path} if it is the same circuit under a new name",
             where=folder,
         )
+
+
+def check_recorded(plan: Plan) -> None:
+    """Check that Snakemake will see which parts of the description differ from those that were built.
+
+    It knows by its records, which lie in the folder that it is started in, under the paths that it was given; without
+    one it would keep the file of a part whose description has changed, and all that follows from it.
+
+    Raises
+    ------
+    UserError : every part that was built from another description and that Snakemake has no record of here
+    """
+    stale = [
+        file
+        for name, part in plan.parts.items()
+        if name != "parse" and Path(file := plan.built(name)).is_file() and not _recorded(file)
+        if _slice_digest(file) not in (part.digest, None)
+    ]
+    if stale:
+        what = (
+            "was built from another description, and Snakemake has no record of it here: run in the folder, and with "
+            "the path of the results, that it was built with, or delete it to build it again"
+        )
+        raise UserError(Mistake(what, where=file) for file in stale)
+
+
+def _recorded(file: str) -> bool:
+    """Return whether Snakemake, started in this folder, has a record of a file, or of a job that was writing it."""
+    name = urlsafe_b64encode(file.encode()).decode()
+    for folder in map(Path, RECORDS):
+        most = os.pathconf(folder, "PC_NAME_MAX") - 1 if folder.is_dir() else 254
+        steps = [name[at : at + most] for at in range(0, len(name), most)]
+        if folder.joinpath(*(f"@{step}" for step in steps[:-1]), steps[-1]).is_file():
+            return True
+    return False
+
+
+def _slice_digest(file: str) -> str | None:
+    """Return the digest of the slice that a part was built from; None where it cannot be read."""
+    try:
+        with h5py.File(file, "r") as built:
+            return digest_of(json.loads(built["slice"].asstr()[()]))
+    except (OSError, KeyError, ValueError, TypeError):
+        return None
 
 
 def claim(folder: str, circuit: str) -> None:
@@ -102,4 +154,8 @@ def prune(plan: Plan) -> None:
     shutil.rmtree(plan.path(".journal"), ignore_errors=True)
     for folder in ("", "build", "nodes", "edges", "stage", "validate", "simulations"):
         for path in Path(plan.path(folder)).glob("**/.*.part" if folder else ".*.part"):
-            path.unlink(missing_ok=True)  # what a killed job was writing
+            with contextlib.suppress(OSError):
+                if (
+                    time.time() - path.stat().st_mtime > STALE_S
+                ):  # a killed job's, and not a stale one's that still writes
+                    path.unlink()

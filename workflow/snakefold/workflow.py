@@ -45,12 +45,17 @@ def plan_for(config: dict) -> Plan:
         raise with_simulator(error, folder) from None
     results.check_owner(folder, str(keys["circuit"]))
     tiles = None if keys["tiles"] == "auto" else int(keys["tiles"])
-    return make(loaded, folder, tiles, keys["simulations"])
+    plan = make(loaded, folder, tiles, keys["simulations"])
+    results.check_recorded(plan)
+    return plan
 
 
 def results_of(keys: dict) -> str:
-    """Return the folder of a circuit's results."""
-    return f"{str(keys['results']).rstrip('/')}/{Path(str(keys['circuit'])).stem}"
+    """Return the folder of a circuit's results, one path for one folder: relative where it is below this one."""
+    folder = os.path.normpath(str(keys["results"]))
+    if Path(folder).is_relative_to(Path.cwd()):
+        folder = os.path.relpath(folder)
+    return str(Path(folder, Path(str(keys["circuit"])).stem))
 
 
 def checked(config: dict) -> dict:
@@ -173,22 +178,25 @@ def job_function(scripts: Path, deployment: Iterable[object]) -> str:
 
 
 @contextlib.contextmanager
-def mistakes_shown() -> Iterator[None]:
-    """Print a user's mistakes as the error family does, and end the process with exit code 1."""
+def mistakes_shown(ending: str = "; nothing was run") -> Iterator[None]:
+    """Print a user's mistakes as the error family does, and end the process with exit code 1; 130 after Ctrl-C."""
     try:
         yield
     except UserError as error:
-        show(error)
+        show(error, ending)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"interrupted{ending}", file=sys.stderr)
+        sys.exit(130)
 
 
-def show(error: UserError) -> None:
+def show(error: UserError, ending: str = "; nothing was run") -> None:
     """Print every mistake to standard error, in red on a terminal, and how many there were."""
     red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
     n = len(error.mistakes)
     for mistake in error.mistakes:
         print(f"{red}{mistake}{plain}", file=sys.stderr)
-    print(f"{n} mistake{'s' if n > 1 else ''}; nothing was run", file=sys.stderr)
+    print(f"{n} mistake{'s' if n > 1 else ''}{ending}", file=sys.stderr)
 
 
 def warn(warnings: list[str]) -> None:

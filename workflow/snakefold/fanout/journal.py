@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -77,9 +78,7 @@ class Journal:
             return
         try:
             if self._file is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                name = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns():x}.journal"
-                self._file = (self.folder / name).open("xb")
+                self._file = self._new_file()
             self._file.writelines(_pack(*record) for record in self._pending)
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -91,6 +90,14 @@ class Journal:
             raise UserError(f"the journal cannot be written: {error}", where=str(self.folder)) from error
         self._pending.clear()
         self._committed_at = time.monotonic()
+
+    def _new_file(self) -> BinaryIO:
+        name = f"{os.uname().nodename}.{os.getpid()}.{time.time_ns():x}.journal"
+        for _ in range(10):  # a stale job that ends now takes the folder with it
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                return (self.folder / name).open("xb")
+        raise FileNotFoundError(f"{self.folder} keeps vanishing")
 
     def close(self) -> None:
         """Commit, and close the file."""
@@ -118,7 +125,11 @@ def _pack(key: str, arrays: Arrays) -> bytes:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Arrays]]:
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # its job has just finished
+        return
+    with file:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             magic, n_header, n_payload, checksum = _HEAD.unpack(head)
             left = os.fstat(file.fileno()).st_size - file.tell()

@@ -1,5 +1,6 @@
-"""The description of a NEST simulation: cell models, connection models and devices, and the slice a job runs from."""
+"""The description of a NEST simulation: its cell models and connection models, and the slice a job runs from."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from snakefold.components import Component
@@ -8,6 +9,7 @@ from snakefold.config.context import current
 from snakefold.config.nodes import Attribute, Node
 from snakefold.config.types import PairTable
 from snakefold.errors import did_you_mean, listed
+from snakefold.nest.devices import CONSTANT
 
 PARAMETERS = {  # distribution -> (what it needs, what it may have), as NEST names them
     "normal": (("mean", "std"), ("min", "max")),
@@ -85,10 +87,6 @@ CELL_CONSTANT = types.OneOf(
     (lambda value: isinstance(value, str) and value.startswith("="), types.number()),
     (lambda value: True, types.anything()),
 )
-CONSTANT = types.OneOf(
-    (lambda value: isinstance(value, str) and value.startswith("="), types.number()),
-    (lambda value: True, types.anything()),
-)
 SYNAPSE_NUMBER = types.OneOf(
     (_is_distribution, types.NodeOf(SynapseDistribution)), (lambda value: True, types.PairTableOf(types.number()))
 )
@@ -161,133 +159,6 @@ class ConnectionModel(Node):
     )
 
 
-class Targetting(Node):
-    """Base of what a device is connected to."""
-
-    kind: ClassVar[str] = "targetting"
-    chosen_by: ClassVar[str] = "strategy"
-    algorithm_version: ClassVar[int] = 1
-
-    def cell_types(self, simulated: list[str]) -> list[str]:
-        """Return the cell types it stands for, of those that are simulated."""
-        raise NotImplementedError
-
-
-class AllCells(Targetting):
-    """All cells that are simulated."""
-
-    def cell_types(self, simulated: list[str]) -> list[str]:
-        return simulated
-
-
-class CellModels(Targetting):
-    """All cells of some types."""
-
-    cell_models = Attribute(
-        types.ListOf(types.Reference("cell_types", "cell type"), least=1, distinct=True),
-        required=True,
-        doc="Cell types, by the keys of cell_models.",
-    )
-
-    def cell_types(self, simulated: list[str]) -> list[str]:
-        for i, name in enumerate(self.cell_models):
-            if name not in simulated:
-                current().mistake(
-                    (*self.path, "cell_models", i),
-                    f'"{name}" has no cell model here (cell_models: {listed(simulated)})',
-                )
-        return [t for t in self.cell_models if t in simulated]
-
-
-class Device(Node):
-    """Base of the devices."""
-
-    kind: ClassVar[str] = "device"
-    chosen_by: ClassVar[str] = "device"
-    algorithm_version: ClassVar[int] = 1
-    nest_model: ClassVar[str]
-    role: ClassVar[str] = "stimulus"
-
-    targetting = Attribute(Component("targetting", "strategy"), required=True, doc="What it is connected to.")
-    weight = Attribute(types.number(), doc="Weight of its connections.")
-    delay = Attribute(types.number(above=0), unit="ms", doc="Delay of its connections.")
-    receptor_type = Attribute(types.integer(min=0), doc="Receptor port of its targets.")
-
-    def constants(self) -> dict:
-        """Return the parameters of the NEST device: the attributes that the class itself declares."""
-        common = {*Device._attributes, "properties", "units", "interval"}
-        values = {a.name: getattr(self, a.name) for a in self.attributes() if a.name not in common}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def resolved(self, simulated: list[str]) -> dict:
-        """Return the device as plain JSON."""
-        return {
-            "nest_model": self.nest_model,
-            "kind": self.role,
-            "constants": self.constants(),
-            "weight": self.weight,
-            "delay": self.delay,
-            "receptor_type": self.receptor_type,
-            "targets": self.targetting.cell_types(simulated) if self.targetting else [],
-            "properties": getattr(self, "properties", []),
-            "units": getattr(self, "units", []),
-            "interval": getattr(self, "interval", None),
-        }
-
-
-class _Timed(Device):
-    """A device that is active for a while."""
-
-    start = Attribute(types.number(min=0), unit="ms", doc="When it starts.")
-    stop = Attribute(types.number(min=0), unit="ms", doc="When it stops; the end of the simulation if not given.")
-
-
-class PoissonGenerator(_Timed):
-    """Independent Poisson spike trains to each of its targets."""
-
-    nest_model: ClassVar[str] = "poisson_generator"
-
-    rate = Attribute(types.number(min=0), required=True, unit="Hz", doc="Rate.")
-
-
-class DcGenerator(_Timed):
-    """A constant current."""
-
-    nest_model: ClassVar[str] = "dc_generator"
-
-    amplitude = Attribute(types.number(), required=True, unit="pA", doc="Current.")
-
-
-class SpikeGenerator(_Timed):
-    """Spikes at given times."""
-
-    nest_model: ClassVar[str] = "spike_generator"
-
-    spike_times = Attribute(
-        types.ListOf(types.number(above=0)), required=True, unit="ms", doc="Spike times, ascending."
-    )
-
-
-class SpikeRecorder(Device):
-    """Records spikes to spikes.h5; several recorders write one file, without duplicates."""
-
-    nest_model: ClassVar[str] = "spike_recorder"
-    role: ClassVar[str] = "spike_recorder"
-
-
-class Multimeter(Device):
-    """Records state variables, one SONATA report for each."""
-
-    nest_model: ClassVar[str] = "multimeter"
-    role: ClassVar[str] = "multimeter"
-
-    properties = Attribute(
-        types.ListOf(types.string(), least=1, distinct=True), required=True, doc="Recordables, as in [V_m]."
-    )
-    units = Attribute(types.ListOf(types.string()), default=lambda node: [], doc="Unit of each, as in [mV].")
-    interval = Attribute(types.number(above=0), default=1.0, unit="ms", doc="Time between samples.")
-
-
 class NestSimulation(Node):
     """A simulation with NEST."""
 
@@ -318,7 +189,13 @@ class NestSimulation(Node):
         types.DictOf(Component("device", "device")), default=lambda node: {}, doc="Stimuli and recorders."
     )
 
-    def resolved(self, seed: int, cell_types: list[str], edge_sets: dict[str, tuple[str, str, str]]) -> dict:
+    def resolved(
+        self,
+        seed: int,
+        cell_types: list[str],
+        edge_sets: dict[str, tuple[str, str, str]],
+        n_cells: Mapping[str, int] | None = None,
+    ) -> dict:
         """Return what a job needs to run it, as plain JSON; mistakes go to the current build.
 
         Parameters
@@ -326,6 +203,7 @@ class NestSimulation(Node):
         seed : root seed
         cell_types : of the circuit
         edge_sets : name -> (strategy, source cell type, target cell type)
+        n_cells : cell type -> wanted number, of those of which it is known
         """
         build = current()
         simulated = sorted(self.cell_models)
@@ -347,7 +225,7 @@ class NestSimulation(Node):
             },
             "cells": {name: self.cell_models[name].resolved() for name in simulated},
             "connections": self._connections(simulated, edge_sets),
-            "devices": {name: self.devices[name].resolved(simulated) for name in sorted(self.devices)},
+            "devices": {name: self.devices[name].resolved(simulated, n_cells or {}) for name in sorted(self.devices)},
         }
 
     def _connections(self, simulated: list[str], edge_sets: dict[str, tuple[str, str, str]]) -> dict:

@@ -19,13 +19,18 @@ _DECIMALS = 6  # ms: a thousandth of NEST's tic
 
 @dataclass(frozen=True)
 class Meter:
-    """A multimeter: what it records, every how many ms, and from which populations."""
+    """A multimeter: what it records, every how many ms, from which populations, and their cells where not all."""
 
     name: str
     properties: list[str]
     units: list[str]
     interval: float
     targets: list[str]
+    ids: dict[str, list[int]] = field(default_factory=dict)
+
+    def n_cells(self, header: "Header", target: str) -> int:
+        """Return how many cells of a population are recorded."""
+        return len(self.ids[target]) if target in self.ids else header.n[target]
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Recorders:
             events = device.get("events")
             steps, senders = _integers(events["times"]), _integers(events["senders"])
             order = np.lexsort((senders, steps))  # by time, then by cell: one row per time
-            n_cells = sum(self.header.n[target] for target in meter.targets)
+            n_cells = sum(meter.n_cells(self.header, target) for target in meter.targets)
             arrays[f"{meter.name}/steps"] = steps[order].reshape(-1, n_cells)[:, 0]
             for name in meter.properties:
                 values = np.asarray(events[name], np.float32)[order]
@@ -130,9 +135,10 @@ def read_spikes(journal: Journal, header: Header) -> dict[str, tuple[np.ndarray,
 
 def sample_columns(header: Header, meter: Meter) -> dict[str, slice]:
     """Return population -> the columns of its cells among those of a multimeter, which are by NEST's ids."""
-    targets = sorted((t for t in meter.targets if header.n[t]), key=header.first.__getitem__)
-    ends = np.cumsum([header.n[t] for t in targets]).tolist()
-    return {t: slice(end - header.n[t], end) for t, end in zip(targets, ends, strict=True)}
+    sizes = {t: meter.n_cells(header, t) for t in meter.targets}
+    targets = sorted((t for t in meter.targets if sizes[t]), key=header.first.__getitem__)
+    ends = np.cumsum([sizes[t] for t in targets]).tolist()
+    return {t: slice(end - sizes[t], end) for t, end in zip(targets, ends, strict=True)}
 
 
 def read_steps(journal: Journal, meter: Meter) -> np.ndarray:

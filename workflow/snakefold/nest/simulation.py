@@ -10,7 +10,6 @@ segment. NEST has no snapshots: the next attempt starts over.
 import contextlib
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,39 +17,25 @@ from pathlib import Path
 
 import numpy as np
 
-import snakefold
-from snakefold import hdf5
 from snakefold.errors import Mistake, UserError, expects
 from snakefold.errors import Path as Where
 from snakefold.fanout.journal import Journal
 from snakefold.nest.connections import both_ways, collapsed, connect, synapses
+from snakefold.nest.devices import role_fault
 from snakefold.nest.distributions import draw
-from snakefold.nest.recordings import (
-    HEADER,
-    SEGMENT,
-    Header,
-    Meter,
-    Partial,
-    Recorders,
-    partial,
-    read_samples,
-    read_spikes,
-    read_steps,
-    report_file,
-    sample_columns,
-)
+from snakefold.nest.recordings import HEADER, SEGMENT, Header, Meter, Partial, Recorders, partial
+from snakefold.nest.results import write_results
+from snakefold.nest.targetting import Chosen, chosen_by_all, union
 from snakefold.nest.units import unit
 from snakefold.nest.validation import module_names
-from snakefold.sonata.circuit import simulation_config
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
-from snakefold.sonata.reports import write_report
-from snakefold.sonata.spikes import write_spikes
 from snakefold.streams import simulator_seed, stream
 
 __all__ = ["Partial", "load", "partial", "simulate"]
 
 SEGMENT_MS = 100.0
+_RECORDING = {"synapse_model": "static_synapse"}
 _WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
 Report = Callable[[str], None]
 
@@ -77,7 +62,8 @@ def simulate(
     ----------
     simulation : its slice, plain JSON
     nodes, edges : cell type -> node file, edge set -> edge file; those that the slice names
-    folder : for simulation_config.json, spikes.h5, one report per recorded variable, provenance.json
+    folder : for simulation_config.json, spikes.h5, one report per recorded variable, provenance.json, and, where
+        the circuit's node sets do not say what devices target (see `targetting.has_node_sets`), node_sets.json
     journal_folder : where an interrupted run leaves what it has
     digest : of everything that determines the results
     report : gets lines of progress
@@ -86,20 +72,22 @@ def simulate(
 
     Raises
     ------
-    UserError : NEST refuses a part of the description (named), is not there, or was started as several MPI ranks
+    UserError : NEST refuses a part of the description (named), is not there, or was started as several MPI ranks; a
+        device wants cells that are not there
     """
     folder = Path(folder)
     with contextlib.closing(Journal(journal_folder, digest, every_s=commit_every_s)) as journal:
         nest = load()
         if (left := partial(journal_folder)) is not None:
             report(f"{left.name}: an earlier attempt got to {left.until:g} of {left.duration:g} ms; NEST starts over")
-        header, recorders = _build(nest, simulation, nodes, edges, report)
+        chosen = chosen_by_all(simulation, nodes)
+        header, recorders = _build(nest, simulation, nodes, edges, report, chosen)
         journal.remove()
         journal.append(HEADER, header.arrays())
         _run(nest, simulation, recorders, journal, report, segment_ms)
         journal.commit()
         nest.ResetKernel()
-        _write(simulation, header, journal, folder, digest, _version(nest))
+        write_results(simulation, header, chosen, journal, folder, digest, _rng_seed(simulation), _version(nest))
         journal.remove()
 
 
@@ -152,7 +140,12 @@ def _rng_seed(simulation: Mapping) -> int:
 
 
 def _build(
-    nest, simulation: Mapping, nodes: Mapping[str, Path], edges: Mapping[str, Path], report: Report
+    nest,
+    simulation: Mapping,
+    nodes: Mapping[str, Path],
+    edges: Mapping[str, Path],
+    report: Report,
+    chosen: Mapping[str, Chosen],
 ) -> tuple[Header, Recorders]:
     run, name = simulation["run"], simulation["name"]
     root: Where = ("simulations", name)
@@ -169,17 +162,33 @@ def _build(
     cells = {}
     for cell_type in sorted(simulation["cells"]):
         cells[cell_type] = _create(nest, simulation, cell_type, nodes[cell_type], root)
-    header = _header(simulation, {t: (c[0].global_id if len(c) else 0, len(c)) for t, c in cells.items()})
+    header = _header(simulation, {t: (c[0].global_id if len(c) else 0, len(c)) for t, c in cells.items()}, chosen)
     report(f"{name}: {sum(map(len, cells.values()))} cells")
     report(f"{name}: {_connect_all(nest, simulation, header, edges, root)} synapses")
     recorders = Recorders(header)
     for device in sorted(simulation["devices"]):
+        if simulation["devices"][device].get("subset"):
+            numbers = (f"{len(ids)} {cell_type}" for cell_type, ids in chosen[device].items())
+            report(f"{name}: {device}: {', '.join(numbers)}")
         with _naming(nest, *root, "devices", device):
-            _add_device(nest, device, simulation["devices"][device], cells, recorders)
+            targets = [_of(cells[t], ids) for t, ids in chosen[device].items()]
+            _add_device(nest, device, simulation["devices"][device], [t for t in targets if len(t)], recorders)
     if header.spikes_of:
         with _naming(nest, *root, "devices"):
-            _record_spikes(nest, simulation, cells, recorders)
+            _record_spikes(nest, simulation, cells, _recorded(simulation, chosen), recorders)
     return header, recorders
+
+
+def _recorded(simulation: Mapping, chosen: Mapping[str, Chosen]) -> Chosen:
+    """Return the cells that some spike recorder is for."""
+    return union(chosen[name] for name, device in simulation["devices"].items() if device["kind"] == "spike_recorder")
+
+
+def _of(cells, ids: np.ndarray | None):
+    """Return the cells with some node ids, rising; all if None."""
+    if ids is None or len(ids) == len(cells):
+        return cells
+    return cells[ids] if len(ids) else []
 
 
 def _create(nest, simulation: Mapping, cell_type: str, path: Path, root: Where):
@@ -201,23 +210,22 @@ def _create(nest, simulation: Mapping, cell_type: str, path: Path, root: Where):
         return cells
 
 
-def _header(simulation: Mapping, spans: Mapping[str, tuple[int, int]]) -> Header:
+def _header(simulation: Mapping, spans: Mapping[str, tuple[int, int]], chosen: Mapping[str, Chosen]) -> Header:
     devices = sorted(simulation["devices"].items())
-    recorded = {t for _, device in devices if device["kind"] == "spike_recorder" for t in device["targets"]}
     meters = []
     for name, device in devices:
         if device["kind"] == "multimeter":
             given = dict(zip(device["properties"], device["units"] or [], strict=False))
             units = [given.get(p) or unit(p) or "1" for p in device["properties"]]
-            targets = list(dict.fromkeys(device["targets"]))
-            meters.append(Meter(name, list(device["properties"]), units, _interval(device), targets))
+            ids = {t: ids.tolist() for t, ids in chosen[name].items() if ids is not None}
+            meters.append(Meter(name, list(device["properties"]), units, _interval(device), list(chosen[name]), ids))
     return Header(
         name=simulation["name"],
         resolution=simulation["run"]["resolution"],
         duration=simulation["run"]["duration"],
         first={t: first for t, (first, _) in spans.items()},
         n={t: n for t, (_, n) in spans.items()},
-        spikes_of=sorted(recorded),
+        spikes_of=list(_recorded(simulation, chosen)),
         meters=meters,
     )
 
@@ -263,14 +271,15 @@ def _synapse_model(nest, synapse: Mapping, copies: dict[str, str]) -> str:
     return copies[key]
 
 
-def _add_device(nest, name: str, device: Mapping, cells: Mapping, recorders: Recorders) -> None:
+def _add_device(nest, name: str, device: Mapping, targets: list, recorders: Recorders) -> None:
     """Create a device and connect it to its cells; spikes are recorded by one device for all recorders."""
     if device["kind"] == "spike_recorder":
         return
+    if device.get("external") and (why := role_fault(device["nest_model"], nest.GetDefaults(device["nest_model"]))):
+        raise ValueError(why)
     parameters = dict(device["constants"])
     if device["kind"] == "multimeter":
         parameters |= {"record_from": list(device["properties"]), "interval": _interval(device), "time_in_steps": True}
-    targets = [cells[target] for target in dict.fromkeys(device["targets"]) if len(cells[target])]
     if not targets:
         return
     made = nest.Create(device["nest_model"], params=parameters)
@@ -281,19 +290,22 @@ def _add_device(nest, name: str, device: Mapping, cells: Mapping, recorders: Rec
         recorders.meters[name] = made
 
 
-def _record_spikes(nest, simulation: Mapping, cells: Mapping, recorders: Recorders) -> None:
+def _record_spikes(nest, simulation: Mapping, cells: Mapping, recorded: Chosen, recorders: Recorders) -> None:
     """Connect one recorder to every cell that some spike recorder is for: no spike is recorded twice."""
     constants: dict = {}
     for _, device in sorted(simulation["devices"].items()):
         if device["kind"] == "spike_recorder":
             constants |= device["constants"]
     recorders.spikes = nest.Create("spike_recorder", params=constants | {"time_in_steps": True})
-    for target in recorders.header.spikes_of:
-        if len(cells[target]):
+    for target, ids in recorded.items():
+        if ids is None and len(cells[target]):
             nest.Connect(cells[target], recorders.spikes)
+        elif ids is not None and len(ids):  # as arrays: from many separate cells, NEST is a hundred times slower
+            sources = ids + recorders.header.first[target]
+            nest.Connect(sources, np.full(len(ids), recorders.spikes.global_id), "one_to_one", dict(_RECORDING))
 
 
-# Running and writing
+# Running
 
 
 def _run(nest, simulation: Mapping, recorders: Recorders, journal: Journal, report: Report, segment_ms: float) -> None:
@@ -309,56 +321,3 @@ def _run(nest, simulation: Mapping, recorders: Recorders, journal: Journal, repo
         journal.append(SEGMENT, recorders.drain(until))
         left = (time.monotonic() - began) * (n_steps / stop - 1)
         report(f"{name}: {until:g} of {run['duration']:g} ms, {recorders.n_spikes} spikes, about {left:.0f} s left")
-
-
-def _write(simulation: Mapping, header: Header, journal: Journal, folder: Path, digest: str, nest_version: str) -> None:
-    run, reports = simulation["run"], {}
-    for meter in header.meters:
-        reports |= _write_reports(header, meter, journal, folder, digest)
-    stimuli = {name: d for name, d in sorted(simulation["devices"].items()) if d["kind"] == "stimulus"}
-    # libsonata takes no nested values there.
-    config = simulation_config(
-        tstop=run["duration"],
-        dt=run["resolution"],
-        random_seed=_rng_seed(simulation),
-        reports=reports,
-        metadata={"simulator": "NEST", "threads": run["threads"], "devices": json.dumps(stimuli)},
-    )
-    provenance = {
-        "snakefold": snakefold.__version__,
-        "nest": nest_version,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "seed": simulation["seed"],
-        "rng_seed": _rng_seed(simulation),
-        "threads": run["threads"],
-        "digest": digest,
-    }
-    hdf5.write_text(folder / "simulation_config.json", json.dumps(config, indent=2) + "\n")
-    hdf5.write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    write_spikes(folder / "spikes.h5", read_spikes(journal, header), digest)
-
-
-def _write_reports(header: Header, meter: Meter, journal: Journal, folder: Path, digest: str) -> dict[str, dict]:
-    """Write the reports of a multimeter, and return what the simulation's configuration says of them."""
-    steps = read_steps(journal, meter)
-    start = round(float(steps[0]) * header.resolution, 6) if len(steps) else meter.interval
-    stop = round(start + len(steps) * meter.interval, 6)
-    reports = {}
-    for name, its_unit in zip(meter.properties, meter.units, strict=True):
-        populations = {
-            target: (np.arange(header.n[target]), read_samples(journal, meter, name, columns))
-            for target, columns in sample_columns(header, meter).items()
-        }
-        file = report_file(meter, name)
-        write_report(folder / file, populations, len(steps), start, stop, meter.interval, its_unit, digest)
-        reports[file.removesuffix(".h5")] = {
-            "cells": meter.targets[0] if len(meter.targets) == 1 else "All",
-            "variable_name": name,
-            "dt": meter.interval,
-            "start_time": start,
-            "end_time": stop,
-            "unit": its_unit,
-        }
-    return reports

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from snakefold.errors import Path, did_you_mean, listed
 from snakefold.nest.catalogue import Catalogue
 from snakefold.nest.client import Unreachable
+from snakefold.nest.devices import role_fault
 from snakefold.nest.distributions import fault, samples
 from snakefold.nest.refusals import is_finite, refused, value_fault
 from snakefold.nest.verdicts import NO, UNREACHABLE, YES, Verdict, mistakes, read_verdicts, unreachable, write_verdicts
@@ -161,7 +162,8 @@ class _Validation:
         for name, cell in self.simulation["cells"].items():
             self._ask_model("node", cell["model"], (*self.root, "cell_models", name, "model"), self.nodes)
         for name, device in self.simulation["devices"].items():
-            self._ask_model("node", device["nest_model"], (*self.root, "devices", name, "device"), self.nodes)
+            key = "nest_model" if device.get("external") else "device"
+            self._ask_model("node", device["nest_model"], (*self.root, "devices", name, key), self.nodes)
         for _, path, synapse in self._each_synapse():
             self._ask_model("synapse", synapse["model"], (*path, "model"), self.synapses)
 
@@ -201,11 +203,17 @@ class _Validation:
             if cell["model"] in self.nodes:
                 self._ask_cell((*self.root, "cell_models", name), cell)
         for name, device in self.simulation["devices"].items():
-            if device["nest_model"] in self.nodes:
+            model, path = device["nest_model"], (*self.root, "devices", name)
+            if model in self.nodes:
+                external = device.get("external", False)
+                if external and (why := role_fault(model, self.nodes[model])):
+                    self._add((*path, "nest_model"), f'role of "{model}"', why)
+                    continue
                 constants = dict(device["constants"])
                 if device.get("interval") is not None:
                     constants["interval"] = device["interval"]
-                self._ask_set("set_node", device["nest_model"], (*self.root, "devices", name), constants)
+                own = (*path, "constants") if external else path
+                self._ask_set("set_node", model, path, constants, place=lambda key, own=own: (*own, key))
         for _, path, synapse in self._each_synapse():
             if synapse["model"] in self.synapses:
                 self._ask_set("set_synapse", synapse["model"], (*path, "constants"), synapse["constants"])
@@ -407,6 +415,7 @@ class _Validation:
         if target not in self.recordables:
             return None
         known = self.recordables[target]
+        own = ("constants", "record_from") if device.get("external") else ("properties",)
         for i, name in enumerate(device["properties"]):
             message = ""
             if name not in known:
@@ -415,5 +424,5 @@ class _Validation:
                 message = (
                     f'nothing to record called "{name}" in "{model}" ({target}){near} (recordables: {listed(known)})'
                 )
-            self._add((*path, "properties", i), f'recordable "{name}" of {target}', message)
+            self._add((*path, *own, i), f'recordable "{name}" of {target}', message)
         return [name for name in device["properties"] if name in known] or None

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from snakefold import build
+from snakefold.nest.targetting import RECORDED
 from snakefold.report.figures import Raster, Trace
-from snakefold.report.measures import Summary, allotted, irregularity, rates, sampled, summary, window
+from snakefold.report.measures import Summary, allotted, among, irregularity, rates, sampled, summary, window
 from snakefold.sonata.reports import Report
 from snakefold.sonata.spikes import Spikes, read_spikes
 
@@ -22,11 +23,15 @@ _BLOCK_VALUES = 1 << 22
 
 @dataclass(frozen=True)
 class Population:
-    """One simulated cell type; spikes, rate and cv are None where no spikes were recorded."""
+    """One simulated cell type; n_recorded, spikes, rate and cv are None where no spikes were recorded.
+
+    n_recorded : how many cells' spikes were recorded: those that rate and cv are of
+    """
 
     name: str
     n_cells: int
     model: str
+    n_recorded: int | None = None
     n_spikes: int | None = None
     rate: Summary | None = None
     cv: Summary | None = None
@@ -78,6 +83,10 @@ def read_activity(results: Path, name: str, n_cells: Mapping[str, int]) -> Activ
     run = {"duration": config.get("run", {}).get("tstop", 0.0), "resolution": config.get("run", {}).get("dt", 0.0)}
     run |= part.slice.get("run", {})
     spikes = {name: s for name, s in read_spikes(folder / "spikes.h5").items() if name in n_cells}
+    n_recorded = {name: n_cells[name] for name in spikes}
+    for name, cells in _recorded(folder, config).items():
+        if name in spikes:
+            spikes[name], n_recorded[name] = among(*spikes[name], cells), len(cells)
     models = part.slice.get("cells", {})
     simulated = sorted({*models, *spikes} & n_cells.keys())
     within = window(float(run["duration"]))
@@ -88,8 +97,8 @@ def read_activity(results: Path, name: str, n_cells: Mapping[str, int]) -> Activ
         threads=run.get("threads"),
         digest=part.digest,
         window=within,
-        populations=[_population(t, n_cells[t], models, spikes.get(t), within) for t in simulated],
-        raster=_raster(spikes, n_cells, float(run["duration"])),
+        populations=[_population(t, n_cells[t], models, n_recorded.get(t), spikes.get(t), within) for t in simulated],
+        raster=_raster(spikes, n_recorded, float(run["duration"])),
         recordings=_recordings(folder, config, n_cells),
         versions=_versions(_json(folder / "provenance.json")),
     )
@@ -100,21 +109,33 @@ def _json(path: Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def _recorded(folder: Path, config: dict) -> dict[str, np.ndarray]:
+    """Return population -> ids, rising, of the cells whose spikes were recorded, of those of which only some were."""
+    file = config.get("node_sets_file")  # where the simulation has node sets of its own
+    sets = _json(folder / Path(file).name) if file else {}
+    rules = {name.removeprefix(f"{RECORDED}/"): rule for name, rule in sets.items() if name.startswith(f"{RECORDED}/")}
+    return {name: np.unique(np.array(rule["node_id"], np.int64)) for name, rule in rules.items() if "node_id" in rule}
+
+
 def _population(
-    name: str, n_cells: int, models: object, spikes: Spikes | None, within: tuple[float, float]
+    name: str,
+    n_cells: int,
+    models: object,
+    n_recorded: int | None,
+    spikes: Spikes | None,
+    within: tuple[float, float],
 ) -> Population:
     model = models.get(name) if isinstance(models, dict) else None
     model = str(model.get("model", "")) if isinstance(model, dict) else ""
-    if spikes is None:
+    if spikes is None or n_recorded is None:
         return Population(name, n_cells, model)
-    rate = rates(*spikes, n_cells, *within)
-    return Population(
-        name, n_cells, model, len(spikes[0]), summary(rate), summary(irregularity(*spikes, n_cells, *within))
-    )
+    rate = summary(rates(*spikes, n_recorded, *within))
+    cv = summary(irregularity(*spikes, n_recorded, *within))
+    return Population(name, n_cells, model, n_recorded, len(spikes[0]), rate, cv)
 
 
 def _raster(spikes: Mapping[str, Spikes], n_cells: Mapping[str, int], duration: float) -> Raster | None:
-    """Return the spikes to draw: of cells that are evenly spread over their population, at the start and at the end."""
+    """Return the spikes to draw: of cells that are evenly spread over those recorded, at the start and at the end."""
     names = sorted(name for name in spikes if n_cells[name])
     if duration <= 0 or not any(len(spikes[name][0]) for name in names):
         return None

@@ -62,6 +62,20 @@ def window(duration: float) -> tuple[float, float]:
     return (TRANSIENT_MS if duration > LONG_MS else 0.0), duration
 
 
+def among(times: np.ndarray, ids: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times and places in `cells` of the spikes of some cells: (m,) ms, (m,) int64.
+
+    Parameters
+    ----------
+    times, ids : (n,) ms, 0-based
+    cells : (n_cells,) ids, rising
+    """
+    place = np.searchsorted(cells, ids.astype(np.int64))
+    inside = place < len(cells)
+    inside[inside] = cells[place[inside]] == ids[inside]
+    return times[inside], place[inside]
+
+
 def rates(times: np.ndarray, ids: np.ndarray, n_cells: int, start: float, stop: float) -> np.ndarray:
     """Return (n_cells,) float64, spikes/s: the rate of each cell in (start, stop].
 

@@ -42,8 +42,12 @@ def opened(path: str | Path, found: Findings) -> Iterator[h5py.File | None]:
     """Open a SONATA file, None if that fails; note that, and what the root attributes lack."""
     try:
         file = h5py.File(path, "r")
+    except FileNotFoundError:
+        found.add("is missing; run again to make it")
+        yield None
+        return
     except OSError as error:
-        found.add(f"cannot be read as HDF5: {error}")
+        found.add(f"cannot be read as HDF5: {error}; delete it and run again")
         yield None
         return
     with file:

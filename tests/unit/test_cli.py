@@ -1,0 +1,36 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+TIDY = """
+import signal, sys, time
+def tidy(*_):
+    time.sleep(1.0)
+    print("tidied", flush=True)
+    sys.exit(7)
+signal.signal(signal.SIGINT, tidy)
+print("ready", flush=True)
+time.sleep(60)
+"""
+WAIT = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from snakefold import cli; " + (
+    "sys.exit(cli._waited_for([sys.executable, '-c', sys.argv[1]]))"
+)
+
+
+def test_an_interrupted_workflow_has_the_time_to_end_and_its_exit_code_is_passed_on():
+    with subprocess.Popen(
+        [sys.executable, "-c", WAIT, TIDY], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "tidied\n"
+    assert process.returncode == 7
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_exit_codes_are_a_shells(end, code):
+    from snakefold import cli
+
+    assert cli._waited_for([sys.executable, "-c", f"import os, sys; {end}"]) == code
