@@ -15,6 +15,7 @@ from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.nest.devices import report_file
 from snakefold.nest.targetting import has_node_sets
 from snakefold.placement.counts import partitions_of
 from snakefold.slices import canonical, digest_of
@@ -148,13 +149,11 @@ class Plan:
     def simulation_outputs(self, name: str) -> list[str]:
         """Return the files that a simulation writes."""
         simulation = self.parts[f"simulate/{name}"].slice
-        devices = simulation["devices"]
         files = ["simulation_config.json", "spikes.h5", "provenance.json"]
         if has_node_sets(simulation):
             files.append("node_sets.json")
-        for device, made in sorted(devices.items()):
-            several = len(made["properties"]) > 1
-            files += [f"{device}_{p}.h5" if several else f"{device}.h5" for p in made["properties"]]
+        for device, made in sorted(simulation["devices"].items()):
+            files += [report_file(device, made["properties"], variable) for variable in made["properties"]]
         return [self.path("simulations", name, file) for file in files]
 
     def final_files(self) -> list[str]:

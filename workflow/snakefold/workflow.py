@@ -17,7 +17,7 @@ from snakefold.circuit import BrokenCircuit, load
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
-from snakefold.plan import Plan, thaw
+from snakefold.plan import Plan, make, simulation_slices, thaw
 
 FROZEN = "SNAKEFOLD_PLAN"  # "<main process>:<file>"
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml"
@@ -37,8 +37,6 @@ def plan_for(config: dict) -> Plan:
         plan = thaw(frozen)
         if (plan.circuit, plan.results) == (str(keys["circuit"]), folder):
             return plan
-    from snakefold.plan import make
-
     try:
         loaded = load(str(keys["circuit"]))
     except BrokenCircuit as error:
@@ -127,8 +125,6 @@ def ask_simulator(plan: Plan) -> list[str]:
 
 def with_simulator(error: BrokenCircuit, folder: str = "results") -> UserError:
     """Return the mistakes of a description together with those of its simulations, as far as these can be checked."""
-    from snakefold.plan import make, simulation_slices
-
     loaded = error.survivor
     if loaded is None:
         return error

@@ -200,3 +200,8 @@ class External(Device):
             self._mistake("interval", f"should be: a number > 0, ms (got: {given!r:.60})")
             return 1.0
         return float(given)
+
+
+def report_file(device: str, properties: list[str], variable: str) -> str:
+    """Return the file name of the report of one of the variables that a multimeter records."""
+    return f"{device}.h5" if len(properties) == 1 else f"{device}_{variable}.h5"

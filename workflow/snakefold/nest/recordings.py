@@ -155,11 +155,6 @@ def read_samples(journal: Journal, meter: Meter, name: str, columns: slice) -> I
             yield arrays[f"{meter.name}/{name}"][:, columns]
 
 
-def report_file(meter: Meter, name: str) -> str:
-    """Return the file name of the report of one variable of a multimeter."""
-    return f"{meter.name}.h5" if len(meter.properties) == 1 else f"{meter.name}_{name}.h5"
-
-
 @dataclass(frozen=True)
 class Partial:
     """What a killed run left.

@@ -10,7 +10,8 @@ import numpy as np
 import snakefold
 from snakefold import hdf5
 from snakefold.fanout.journal import Journal
-from snakefold.nest.recordings import Header, Meter, read_samples, read_spikes, read_steps, report_file, sample_columns
+from snakefold.nest.devices import report_file
+from snakefold.nest.recordings import Header, Meter, read_samples, read_spikes, read_steps, sample_columns
 from snakefold.nest.targetting import SIMULATED, Chosen, has_node_sets, node_sets
 from snakefold.sonata.circuit import simulation_config
 from snakefold.sonata.reports import write_report
@@ -86,7 +87,7 @@ def _write_reports(
             )
             for target, columns in sample_columns(header, meter).items()
         }
-        file = report_file(meter, name)
+        file = report_file(meter.name, meter.properties, name)
         write_report(folder / file, populations, len(steps), start, stop, meter.interval, its_unit, digest)
         reports[file.removesuffix(".h5")] = {
             "cells": node_set,
