@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -132,6 +133,15 @@ def test_a_job_on_a_full_disk_ends_with_a_message_and_without_a_crash(small_disk
     assert ended.returncode == 1
     assert f"error: {small_disk}/a.h5: cannot be written: [Errno 28] No space left on device\n" in ended.stderr
     assert [p.name for p in small_disk.iterdir()] == ["ballast"]
+
+
+def test_a_failed_write_that_h5py_cannot_raise_keeps_the_file_from_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "crashes_at_exit", False)
+    unraised = SimpleNamespace(exc_value=RuntimeError("Can't decrement id ref count (file write failed: errno = 28)"))
+    with pytest.raises(UserError, match="No space left on device"), hdf5.create(tmp_path / "a.h5", "kind", "d"):
+        sys.unraisablehook(unraised)
+    assert list(tmp_path.iterdir()) == []
+    assert hdf5.crashes_at_exit
 
 
 def test_text_is_written_whole(tmp_path):
