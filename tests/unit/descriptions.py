@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 from snakefold.build import build
-from snakefold.circuit import load
 from snakefold.connectivity import gather as gather_of_edges
 from snakefold.connectivity import tile as connecting
+from snakefold.loading import load
 from snakefold.placement import gather as gather_of_cells
 from snakefold.placement import tile as placing
 from snakefold.plan import Plan, make

@@ -1,15 +1,19 @@
+import contextlib
 import copy
-import json
-import random
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from descriptions import CIRCUITS, edited, small, text_of, write
-from snakefold.circuit import load, schema
+from descriptions import CIRCUITS, edited, run, small, write
+from snakefold.circuit import schema
 from snakefold.config.parse import parse
 from snakefold.errors import UserError
+from snakefold.loading import BrokenCircuit, load
 from snakefold.plan import make
+from snakefold.sonata.edges import Edges
+from snakefold.sonata.nodes import Nodes
+from snakefold.workflow import plan_for, with_simulator
 
 
 def mistakes(folder, tree):
@@ -108,7 +112,6 @@ ONE_MISTAKE = [
     ("regions.column.children", ["base", "tip"], 'no region or partition "tip"; did you mean "top"?'),
     ("regions.column.anchor", "x", 'no region or partition "x"'),
     ("simulations.rest.duration", 0, "simulations.rest.duration: should be: a number > 0"),
-    ("simulations.rest.devices.spikes.targetting", ..., '"targetting" is missing'),
     ("partitions.top.thickness", 1e-30, "partitions.top: its box cannot be told apart from nothing"),
     ("network.chunk_size", 1e-3, "network.chunk_size should be larger"),
     ("components", ["nowhere.py"], "components[0]: "),
@@ -240,88 +243,11 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
         make(load(write(tmp_path, tree)), "r", 1)
 
 
-# Whatever a description says, the answer is a circuit or a list of mistakes
-
-VALUES = [
-    *(None, True, False, 0, -1, 1, 2.5, -1e-300, 1e300, 1e308, 10**30, 10**400, 1e-300, 1e-3, 10**12, 2**63, 2**64),
-    *(float("nan"), float("inf"), -float("inf"), "", "x", "=", "= 1", "= 1/0", "= nope", "= 2**2**2**2**60"),
-    *("= sqrt(-1)", "= __import__('os')", "../x", "a b", "-x", ".x", "ü", "$ref", "base_type", "x.csv", "a\0b"),
-    *([], [1], [None], [[]], [1, 2, 3], [1e308] * 3, ["base_type"], ["base_type"] * 2, {}, {"a": 1}, {"": 1}),
-    *({"strategy": "x"}, {"distribution": "normal"}, {"distribution": []}, {"*": {"*": 1}}, {"*": 1}),
-    *({"$ref": "#/"}, {"$ref": "#"}, {"$ref": 3}, {"$ref": "#/cell_types"}, {"$ref": "a\0b#/"}, {"$import": 3}),
-    {"$import": {"ref": "#/cell_types", "values": ["base_type"]}},
-]
-
-
-def paths(value, path=()):
-    yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from paths(item, (*path, key))
-
-
-def at(tree, path):
-    for step in path:
-        tree = tree[step]
-    return tree
-
-
-def mutated(tree, rng):
-    """Return a description with one to three things dropped, renamed, replaced, nested, flattened, scaled or doubled."""
-    tree = copy.deepcopy(tree)
-    for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        path = rng.choice([p for p in paths(tree) if p])
-        parent, last = at(tree, path[:-1]), path[-1]
-        value = parent[last]
-        kind = rng.choice(["drop", "rename", "set", "set", "set", "swap", "nest", "flatten", "scale", "double"])
-        if kind == "drop":
-            del parent[last]
-        elif kind == "rename" and isinstance(parent, dict):
-            new = rng.choice(["x", f"{last}s", last[:-1], last.upper(), "", "$ref", "a/b", "..", "strategy", "type"])
-            parent[new] = parent.pop(last)
-        elif kind == "set":
-            parent[last] = copy.deepcopy(rng.choice(VALUES))
-        elif kind == "swap":
-            parent[last] = copy.deepcopy(at(tree, rng.choice([p for p in paths(tree) if p])))
-        elif kind == "nest":
-            parent[last] = rng.choice([[value], {"x": value}, {str(last): value}])
-        elif kind == "flatten" and isinstance(value, dict | list) and value:
-            parent[last] = rng.choice(list(value.values()) if isinstance(value, dict) else value)
-        elif kind == "scale" and isinstance(value, int | float) and not isinstance(value, bool):
-            parent[last] = value * rng.choice([0, -1, 1e-12, 1e6, 1e12, 1e40])
-        elif kind == "double" and isinstance(value, list):
-            parent[last] = value + value
-    return tree
-
-
-@pytest.mark.parametrize("part", range(4))
-def test_whatever_a_description_says_there_is_a_plan_or_a_list_of_mistakes(tmp_path, part):
-    tree = parse(CIRCUITS / "two_layers.yaml").tree
-    path = tmp_path / "circuit.yaml"
-    n_fine = 0
-    for seed in range(part * 400, part * 400 + 400):
-        changed = mutated(tree, random.Random(seed))
-        path.write_text(text_of(changed))
-        try:
-            plan = make(load(path), "results/circuit")
-            json.dumps(plan.to_json(), allow_nan=False)
-            plan.final_files()
-            n_fine += 1
-        except UserError as error:
-            assert error.mistakes, seed
-            assert all(str(tmp_path) in str(m) for m in error.mistakes), (seed, str(error))
-        except Exception as error:
-            raise AssertionError(f"mutation {seed}: {text_of(changed)}") from error
-    assert 40 < n_fine < 200
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("files", {"a": {"file": "x.nrrd"}}),
         ("morphologies", ["x.swc"]),
-        ("rng.generators", {"other": {"generator": "numpy"}}),
-        ("rng.settings", {"nest": {"seed": 1}}),
         ("cell_types.a.entity", True),
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
         ("cell_types.a.spatial.morphologies", ["*"]),
@@ -373,9 +299,258 @@ def test_edge_sets_are_named_as_asked_for(tmp_path):
     assert names((naming, "excitation")) == {"excitation": ("a", "b")}
     assert names(several) == {"a_to_b_a_to_b": ("a", "b"), "a_to_b_b_to_b": ("b", "b")}
     assert names(several, (naming, {"b": {"b": "own"}})) == {"a_to_b_a_to_b": ("a", "b"), "own": ("b", "b")}
-    assert "one name for 2 edge sets" in mistakes(tmp_path, edited(several, (naming, "one")))[0]
+    assert names(several, (naming, "one")) == {"one_a_to_b": ("a", "b"), "one_b_to_b": ("b", "b")}
+    assert names(several, (naming, ["one"])) == names(several, (naming, "one"))
+    assert names((naming, ["one"])) == {"one": ("a", "b")}
+    assert names(several, (naming, {"b": {"b": ["own"]}})) == {"a_to_b_a_to_b": ("a", "b"), "own": ("b", "b")}
+    assert "a to b is one edge set and has one name (got: x, y)" in mistakes(tmp_path, edited((naming, ["x", "y"])))[0]
     assert "two of its edge sets have one name" in "\n".join(
         mistakes(tmp_path, edited(several, (naming, {"a": {"b": "one"}, "b": {"b": "one"}})))
     )
     assert "no pair b to a is connected by it" in mistakes(tmp_path, edited((naming, {"b": {"a": "x"}})))[0]
     assert "should be: a name of letters" in mistakes(tmp_path, edited((naming, "../up")))[0]
+    assert "should be: a name of letters" in mistakes(tmp_path, edited((naming, {"a": {"b": 3}})))[0]
+
+
+def test_a_pair_without_a_name_is_left_out(tmp_path):
+    naming = "connectivity.a_to_b.output_naming"
+    edits = [
+        ("connectivity.a_to_b.presynaptic.cell_types", ["a", "b"]),
+        ("connectivity.a_to_b.strategy", "all_to_all"),
+        ("connectivity.a_to_b.indegree", ...),
+    ]
+    plan = make(load(write(tmp_path, edited(*edits, (naming, {"b": {"b": None}})))), f"{tmp_path}/r", 2)
+    assert plan.edge_sets() == {"a_to_b_a_to_b": ("a", "b")}
+    assert plan.parts["connect/a_to_b"].slice["component"]["attributes"]["output_naming"] == {"b": {"b": None}}
+    run(plan)
+    n = {t: Nodes(plan.nodes(t)).n for t in "ab"}
+    assert Edges(plan.edges("a_to_b_a_to_b")).n == n["a"] * n["b"]
+    assert not Path(plan.edges("a_to_b_b_to_b")).exists()
+    everything = {"a": {"b": []}, "b": {"b": None}}
+    assert "leaves out every pair" in mistakes(tmp_path, edited(*edits, (naming, everything)))[0]
+    drawn_together = mistakes(tmp_path, edited(edits[0], (naming, {"b": {"b": None}})))
+    assert "drawn over all its types together" in drawn_together[0] and "null for b to b" in drawn_together[0]
+
+
+def test_a_partition_that_reaches_out_of_the_network_and_a_region_of_nothing_are_warnings(tmp_path):
+    def warnings(*edits):
+        return [str(w).partition(": ")[2] for w in load(write(tmp_path, edited(*edits))).warnings]
+
+    assert warnings() == []
+    assert warnings(("partitions.top.thickness", 81.0)) == [
+        "partitions.top: reaches out of the network: (0.0, 0.0, 70.0) to (200.0, 100.0, 151.0) um, "
+        "the network (0.0, 0.0, 0.0) to (200.0, 100.0, 150.0) um"
+    ]
+    assert warnings(("regions.empty", {"children": []})) == ["regions.empty: has no children: nothing is in it"]
+
+
+def test_overrides_are_of_the_strategys_own_types_and_of_those_whose_density_it_takes_a_ratio_of(tmp_path):
+    override = ("placement.upper.overrides", {"a": {"density": 1e-4}})
+    ratio = ("cell_types.b.spatial", {"radius": 2.0, "relative_to": "a", "density_ratio": 0.5})
+    assert load(write(tmp_path, edited(override, ratio))).totals["upper"] == {"b": 80}
+    (message,) = mistakes(tmp_path, edited(override))
+    assert 'placement.upper.overrides.a: "a" is none of its cell types' in message
+    broken = ("cell_types.b.spatial", {"radius": 2.0, "count": 1, "density": 1.0})
+    assert len(mistakes(tmp_path, edited(override, broken))) == 2
+
+
+# One mistake, one error: what only follows from it is not told
+
+RICH = (
+    ("variables", {"k": 2}),
+    ("regions.column.axis", "z"),
+    ("cell_types.a.spatial.count", "= 60 * k"),
+    ("cell_types.c.spatial", {"radius": 2.0, "relative_to": "a", "count_ratio": 0.5}),
+    ("placement.lower.cell_types", ["a", "c"]),
+    ("connectivity.all", {"strategy": "all_to_all", "affinity": 0.1, "depends_on": ["a_to_b"]}),
+    ("connectivity.all.presynaptic.cell_types", ["a"]),
+    ("connectivity.all.postsynaptic.cell_types", ["c"]),
+    ("connectivity.total", {"strategy": "fixed_total_number", "number": 9}),
+    ("connectivity.total.presynaptic.cell_types", ["c"]),
+    ("connectivity.total.postsynaptic.cell_types", ["a"]),
+    ("simulations.rest.cell_models.a.parameters.V_m", {"distribution": "normal", "mean": -60.0, "std": 1.0}),
+    ("simulations.rest.cell_models.c.model", "iaf_psc_exp"),
+    ("simulations.rest.connection_models.all.synapses", [{"weight": 1.0, "delay": 1.0}]),
+    ("simulations.rest.devices.noise", {"device": "poisson_generator", "rate": 3.0, "weight": 1.0, "delay": 1.0}),
+    ("simulations.rest.devices.noise.targetting", {"strategy": "cell_model", "cell_models": ["a"]}),
+    ("simulations.rest.devices.meter", {"device": "multimeter", "properties": ["V_m"], "delay": 1.0}),
+    ("simulations.rest.devices.meter.targetting", {"strategy": "by_id", "ids": {"a": [1]}}),
+)
+
+
+def rich(*edits):
+    """Return the small description with much more in it, and with further edits."""
+    return edited(*copy.deepcopy(RICH), *edits)
+
+
+def keys_of(tree, path=()):
+    """Yield the paths of the keys of a description that are not names given in it."""
+    for key, item in tree.items():
+        named = (len(path) == 1 and path[0] not in ("rng", "network")) or (len(path) == 3 and path[0] == "simulations")
+        if not named and path[-1:] not in (("ids",), ("parameters",)):
+            yield (*path, key)
+        if isinstance(item, dict):
+            yield from keys_of(item, (*path, key))
+
+
+def mistakes_in(folder, tree):
+    """Return all that is said of a description without asking NEST."""
+    try:
+        make(load(write(folder, tree)), "results")
+    except UserError as error:
+        return [str(mistake) for mistake in error.mistakes]
+    return []
+
+
+def changed(path, what):
+    """Return the rich description in which something is done to what stands at a path."""
+    tree = rich()
+    parent = tree
+    for step in path[:-1]:
+        parent = parent[step]
+    items = list(parent.items())
+    parent.clear()
+    for key, value in items:
+        new_key, new_value = what(key, value) if key == path[-1] else (key, value)
+        parent[new_key] = new_value
+    return tree
+
+
+PATHS = [path for path in keys_of(rich()) if path != ("rng",)]
+IDS = [".".join(path) for path in PATHS]
+
+
+def test_the_rich_description_has_no_mistake(tmp_path):
+    assert mistakes_in(tmp_path, rich()) == []
+    assert len(PATHS) > 60
+
+
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_a_misspelt_key_is_one_mistake(tmp_path, path):
+    key = path[-1]
+    misspelt = f"{key}q" if len(key) < 4 else key[:-1]
+    (said,) = mistakes_in(tmp_path, changed(path, lambda key, value: (misspelt, value)))
+    assert f'unknown key "{misspelt}"; did you mean "{key}"?' in said
+
+
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_a_value_of_the_wrong_kind_is_one_mistake(tmp_path, path):
+    wrong = 3 if not isinstance(at(rich(), path), int | float | str) else [[1]]
+    (said,) = mistakes_in(tmp_path, changed(path, lambda key, value: (key, wrong)))
+    assert f"{'.'.join(path)}: " in said
+
+
+def at(tree, path):
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("edits", "says"),
+    [
+        ([("cell_types.c.spatial.relative_to", "q")], 'no cell type "q"'),
+        ([("cell_types.c.spatial.count_ratio", "x")], "should be: a number >= 0"),
+        ([("variables.k", "x")], "variables.k: should be: a number"),
+        ([("variables.k", "= lost")], 'variables.k: the expression no variable "lost"'),
+        ([("variables", {"m": "= lost", "n": "= m", "k": "= n"})], "variables.m: the expression"),
+        ([("connectivity.total.probability", 0.1)], "not both"),
+        ([("connectivity.total.number", "x.csv")], "cannot be read"),
+        ([("components", ["nowhere.py"]), ("placement.lower.strategy", "nowhere.Rings")], "nowhere.py cannot be read"),
+        ([("components", ["bad.py"]), ("placement.lower.strategy", "Rings")], "bad.py:1: components[0]: cannot be imp"),
+        ([("components", ["bad.py"]), ("placement.lower.strategy", "bad.Rings")], "bad.py:1: "),
+        ([("components", 3), ("placement.lower.strategy", "own.Rings")], "components: should be: a list"),
+        ([("components", [3]), ("placement.lower.strategy", "own.Rings")], "components[0]: should be: a text"),
+        ([("component", ["own.py"]), ("placement.lower.strategy", "Rings")], 'did you mean "components"?'),
+        ([("simulations.rest.cell_models.a.model", 3)], "cell_models.a.model: should be: a text"),
+        ([("simulations.rest.devices.meter.targetting", {"ids": {"a": [1]}})], 'did you mean "by_id"?'),
+        ([("placement.lower", 3)], 'placement.lower: should be: a mapping with "strategy"'),
+        ([("cell_types", ...)], '"cell_types" is missing'),
+        ([("partitions", ...)], '"partitions" is missing'),
+        ([("network.x", ...)], '"x" is missing'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0][0],
+)
+def test_what_follows_from_a_mistake_is_not_told(tmp_path, edits, says):
+    (tmp_path / "bad.py").write_text("import nowhere_to_be_found\n\n\nclass Rings:\n    pass\n")
+    (said,) = mistakes_in(tmp_path, rich(*edits))
+    assert says in said
+
+
+def test_each_place_that_names_what_is_not_there_is_a_mistake(tmp_path):
+    tree = rich()
+    tree["cell_types"]["bb"] = tree["cell_types"].pop("b")
+    said = mistakes_in(tmp_path, tree)
+    assert len(said) == 2 == len([m for m in said if 'no cell type "b"' in m]), said
+
+
+def test_a_broken_component_hides_no_mistake_of_another_name(tmp_path):
+    (tmp_path / "bad.py").write_text("import nowhere_to_be_found\n")
+    said = mistakes_in(tmp_path, edited(("components", ["bad.py"]), ("placement.lower.strategy", "randon")))
+    assert len(said) == 2 and 'no placement component "randon"; did you mean "random"?' in said[1]
+
+
+def test_mistakes_of_unimportant_keys_end_no_further_checks(tmp_path):
+    tree = edited(("nmae", 1), ("packages", ["numpy =="]), ("connectivity.a_to_b.indegree", 5000))
+    assert len(mistakes_in(tmp_path, tree)) == 3
+
+
+def test_empty_values_of_what_is_not_yet_supported_ask_for_nothing(tmp_path):
+    assert mistakes_in(tmp_path, edited(("morphologies", []), ("files", {}), ("cell_types.a.entity", False))) == []
+
+
+def test_a_misspelt_cell_model_is_one_mistake(tmp_path):
+    tree = rich()
+    models = tree["simulations"]["rest"]["cell_models"]
+    models["aa"] = models.pop("a")
+    (said,) = mistakes_in(tmp_path, tree)
+    assert 'simulations.rest.cell_models.aa: no cell type "aa"; did you mean "a"?' in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (("simulations.rest.cell_models.a.model", 3), "cell_models.a.model: should be: a text"),
+        (("simulations.rest.cell_models.a.parameters.V_m.std", -1), "V_m.std: should be: a number >= 0"),
+        (("simulations.rest.cell_models.a", [1]), "cell_models.a: should be: a mapping"),
+        (("cell_types.a.spatial.radius", "wide"), "cell_types.a.spatial.radius: should be: a number > 0"),
+        (("connectivity.a_to_b.indegree", "many"), "connectivity.a_to_b.indegree: should be: a whole number"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_what_names_something_broken_in_a_simulation_is_no_mistake(tmp_path, monkeypatch, edit, says):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(BrokenCircuit) as caught:
+        load(write(tmp_path, rich(edit)))
+    (said,) = with_simulator(caught.value).mistakes
+    assert says in str(said)
+
+
+def test_what_is_relative_to_something_broken_is_no_mistake_but_what_is_relative_to_itself_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def said(*edits):
+        with pytest.raises(BrokenCircuit) as caught:
+            load(write(tmp_path, rich(*edits)))
+        return [str(m).split(": ", 1)[1] for m in with_simulator(caught.value).mistakes]
+
+    apart = (
+        ("placement.lower.cell_types", ["a"]),
+        ("placement.more", {"strategy": "random", "partitions": ["top"], "cell_types": ["c"]}),
+    )
+    broken = ("placement.lower.strategy", "randon")
+    (message,) = said(*apart, broken)
+    assert message.startswith('placement.lower.strategy: no placement component "randon"')
+    first, second = said(*apart, broken, ("cell_types.c.spatial.relative_to", "c"))
+    assert first == "cell_types.c.spatial.relative_to: the number is relative to itself: c to c"
+    assert second == message
+
+
+def test_mistakes_of_a_simulation_and_of_nest_are_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tree = rich(("simulations.rest.cell_models.b.model", "iaf_psc_exq"), ("simulations.rest.cell_models.z", {}))
+    with pytest.raises(UserError) as caught, contextlib.chdir(tmp_path):
+        plan_for({"circuit": write(tmp_path, tree).name})
+    said = str(caught.value)
+    assert len(caught.value.mistakes) == 2, said
+    assert 'no cell type "z"' in said and 'did you mean "iaf_psc_exp"?' in said

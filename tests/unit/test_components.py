@@ -2,8 +2,8 @@ import pytest
 
 from descriptions import edited, plan_of
 from snakefold import components
-from snakefold.circuit import load
 from snakefold.errors import UserError
+from snakefold.loading import load
 from snakefold.slices import canonical
 
 SOURCE = '''
@@ -27,14 +27,14 @@ def circuit_with(folder, source, name="corner_{}.py", strategy="Corner"):
 def test_all_names_of_a_built_in_component_lead_to_one_class():
     for kind, classes in components.BUILT_IN.items():
         for target, names in classes.items():
-            found = {components.find(kind, name) for name in names}
+            found = {cls for name in names for cls in components.find(kind, name)}
             assert len(found) == 1
             (cls,) = found
             assert f"{cls.__module__}:{cls.__qualname__}" == target
             assert cls.kind == kind
             assert components.name_of(cls) == names[0]
             assert cls.__doc__
-    assert components.find("placement", "nope") is None
+    assert components.find("placement", "nope") == []
 
 
 def test_a_file_beside_the_circuit_brings_components(tmp_path):
@@ -60,9 +60,10 @@ def test_editing_the_file_changes_the_slices_of_its_components_alone(tmp_path):
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("x = 1\ny = (\n", ".py:2: cannot be imported: SyntaxError"),
-        ("x = 1\n\n1 / 0\n", ".py:3: cannot be imported: ZeroDivisionError"),
-        ("import nowhere_to_be_found\n", ".py:1: cannot be imported: ModuleNotFoundError"),
+        ("x = 1\ny = (\n", ".py:2: components[0]: cannot be imported: SyntaxError"),
+        ("x = 1\n\n1 / 0\n", ".py:3: components[0]: cannot be imported: ZeroDivisionError"),
+        ("raise SystemExit(3)\n", ".py:1: components[0]: cannot be imported: SystemExit: 3"),
+        ("import nowhere_to_be_found\n", ".py:1: components[0]: cannot be imported: ModuleNotFoundError"),
         ("x = 1\n", 'no placement component "Corner"'),
     ],
 )

@@ -97,5 +97,5 @@ def test_what_has_no_value_is_a_value_error_that_repeats_the_text_at_once(text):
 
 
 def test_an_unknown_variable_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match=r'no variable "scal" \(variables: .*scale\)'):
+    with pytest.raises(ValueError, match=r'no variable "scal"; did you mean "scale"\? \(variables: .*scale\)'):
         evaluate("= scal", {"scale": 1})

@@ -1,4 +1,5 @@
 import pytest
+from jsonschema import Draft202012Validator
 
 from snakefold.config import types
 from snakefold.config.context import BuildContext, building
@@ -148,10 +149,14 @@ def test_write_back_has_defaults_and_leaves_out_what_bears_on_no_result():
 def test_schema_comes_from_the_declarations():
     definitions = {}
     reference = Base.schema(definitions)
-    (schema,) = definitions.values()
-    assert reference["$ref"].rpartition("/")[2] in definitions
+    schema = definitions[reference["$ref"].rpartition("/")[2]]
+    assert set(definitions) == {reference["$ref"].rpartition("/")[2], "reference", "import"}
     assert schema["description"] == "A base."
-    assert schema["required"] == ["one"]
+    validator = Draft202012Validator(schema | {"$defs": definitions})
+    assert validator.is_valid({"one": 1}) and not validator.is_valid({})
+    assert validator.is_valid({"$ref": "other.yaml#/a"})
+    assert validator.is_valid({"$import": {"ref": "other.yaml#/a", "values": ["one"]}})
+    assert not validator.is_valid({"$import": {"ref": "other.yaml#/a"}})
     assert schema["additionalProperties"] is False
     assert schema["properties"]["one"]["x-unit"] == "um"
     assert schema["properties"]["one"]["description"] == "The first."
@@ -166,5 +171,87 @@ def test_schema_of_a_class_that_contains_itself_and_of_one_without_a_docstring_e
     Plain.inner.__set_name__(Plain, "inner")
     Plain._attributes = {"inner": Plain.inner}
     definitions = {}
-    Plain.schema(definitions)
-    assert [d["properties"]["inner"]["$ref"] for d in definitions.values()] == [f"#/$defs/{n}" for n in definitions]
+    own = Plain.schema(definitions)
+    assert definitions[own["$ref"].rpartition("/")[2]]["properties"]["inner"]["$ref"] == own["$ref"]
+
+
+class Member(Node):
+    """Something that is named."""
+
+    near = Attribute(types.Reference("members", "member"))
+
+
+class Team(Node):
+    """Something that names others, in every shape."""
+
+    one = Attribute(types.Reference("members", "member"))
+    some = Attribute(types.ListOf(types.Reference("members", "member")))
+    by_key = Attribute(types.DictOf(types.ListOrOne(types.Reference("members or teams", "member"))))
+    either = Attribute(
+        types.OneOf((lambda v: v == "all", types.Choice("all")), (lambda v: True, types.Reference("members", "member")))
+    )
+    any = Attribute(types.AnyOf(types.integer(), types.Reference("members", "member")))
+
+
+class Club(Node):
+    """The root."""
+
+    members = Attribute(types.DictOf(types.NodeOf(Member)))
+    teams = Attribute(types.DictOf(types.NodeOf(Team)))
+
+
+def test_references_are_known_from_both_ends():
+    teams = {
+        "one": {"one": "a"},
+        "some": {"some": ["b", "a"]},
+        "keyed": {"by_key": {"x": "c", "y": ["one", "a"]}},
+        "either": {"either": "b"},
+        "all": {"either": "all"},
+        "any": {"any": "c"},
+        "number": {"any": 3},
+    }
+    with building(BuildContext()) as build:
+        club = Club.build({"members": {"a": {}, "b": {"near": "a"}, "c": {}}, "teams": teams})
+    assert build.mistakes == []
+    named = {name: [node.node_name for node in team.refers_to()] for name, team in club.teams.items()}
+    expected = {"one": ["a"], "some": ["b", "a"], "keyed": ["c", "one", "a"], "either": ["b"], "any": ["c"]}
+    assert named == expected | {"all": [], "number": []}
+    naming = {name: [node.node_name for node in member.referrers()] for name, member in club.members.items()}
+    assert naming == {"a": ["b", "one", "some", "keyed"], "b": ["some", "either"], "c": ["keyed", "any"]}
+    assert [node.node_name for node in club.teams["one"].referrers()] == ["keyed"]
+
+
+class Open(Node):
+    size = Attribute(types.number(), required=True)
+    others = Attribute(types.DictOf(types.number(), names=False), default=lambda node: {}, catches=True)
+
+
+def test_an_attribute_that_catches_takes_the_keys_that_are_none():
+    with building(BuildContext()) as build:
+        node = Open.build({"size": 1, "x": 2, "others": {"y": 3}}, ("o",))
+    assert build.mistakes == [] and node.others == {"x": 2.0, "y": 3.0}
+    definitions = {}
+    Open.schema(definitions)
+    (schema,) = (schema for name, schema in definitions.items() if name.endswith("Open"))
+    assert schema["additionalProperties"] == types.number().schema({})
+
+
+@pytest.mark.parametrize(
+    ("value", "mistakes"),
+    [
+        ({"size": 1, "x": "a"}, ["o.x: should be: a number (got: 'a')"]),
+        ({"size": 1, "x": 2, "others": {"x": 3}}, ['o.x: "x" is given among the others, too; give it once']),
+        ({"sise": 1}, ['o.sise: unknown key "sise"; did you mean "size"? (keys: size, others)']),
+    ],
+)
+def test_mistakes_among_what_is_caught(value, mistakes):
+    with building(BuildContext()) as build:
+        Open.build(value, ("o",))
+    assert [str(m) for m in build.mistakes] == mistakes
+
+
+@pytest.mark.parametrize("name", ["keys", "build", "root", "path", "parent", "schema"])
+def test_an_attribute_may_not_hide_what_every_node_has(name):
+    with pytest.raises(TypeError, match=f'Hiding: {name} is a name that every node has.*key="{name}"'):
+        type("Hiding", (Node,), {name: Attribute(types.number())})
+    assert type("Other", (Node,), {f"{name}_": Attribute(types.number(), key=name)}).keys() == (name,)

@@ -1,4 +1,6 @@
 import json
+import os
+import re
 
 import pytest
 from hypothesis import given
@@ -243,6 +245,59 @@ def test_a_reference_bomb_is_refused(read):
 @pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 5000, "- " * 5000, "a: " + "[" * 150 + "]" * 150])
 def test_deep_nesting_is_a_users_mistake(read, text):
     assert says(read, text)
+
+
+def test_long_lists_of_positions_are_read_at_once(tmp_path):
+    points = [[0.5 * i, -1e-3 * i, i] for i in range(4000)]
+    text = json.dumps({"a": 1, "points": points, "b": points[0], "deep": [[[1]] * 2000], "last": None}, indent=1)
+    (tmp_path / "c.json").write_text(text)
+    document = parse(tmp_path / "c.json")
+    assert document.tree["points"] == points and document.tree["deep"] == [[[1]] * 2000]
+    assert document.locate(("points", 7)).endswith("c.json:3")
+    assert document.locate(("last",)).endswith(f"c.json:{len(text.splitlines()) - 1}")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" + "[1, 2, 3], " * 2000 + "[1, 2 3]]", "malformed JSON: expected ','"),
+        ("[" + "[1, 2, 3], " * 2000, "malformed JSON: expected a value"),
+        ("[" * 5000 + "1" + "]" * 5000, "more than 400000 values or 100 levels"),
+        ("[" + "[1, 2, 3], " * 1_000_001 + "1]", "more than 3000000 numbers; import positions or pairs from CSV"),
+        ("[" + '{"a": 1}, ' * 200_001 + "1]", "more than 400000 values"),
+    ],
+    ids=["malformed", "cut off", "deep", "numbers", "mappings"],
+)
+def test_what_is_wrong_with_long_lists_is_told(tmp_path, text, says):
+    (tmp_path / "c.json").write_text('{"a": ' + text + "}")
+    with pytest.raises(UserError, match=re.escape(says)):
+        parse(tmp_path / "c.json")
+
+
+def test_more_values_than_can_be_checked_in_seconds_are_refused(read):
+    assert "more than 400000 values" in says(read, "a: [" + "1, " * 400_001 + "1]\n")[0]
+
+
+def test_a_file_that_cannot_be_read_is_tried_and_told_once(tmp_path, monkeypatch):
+    from snakefold.config import parse as module
+
+    tried = []
+    original = module.read_file
+    monkeypatch.setattr(module, "read_file", lambda path, *a: tried.append(path) or original(path, *a))
+    (tmp_path / "c.yaml").write_text('a: {$ref: "no.yaml#/x"}\nb: {$ref: "no.yaml#/y"}\nc: {$ref: "no.yaml#/x"}\n')
+    with pytest.raises(UserError) as caught:
+        parse(tmp_path / "c.yaml")
+    assert len(tried) == 2
+    (mistake,) = caught.value.mistakes
+    assert "c.yaml:1)" in str(mistake)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_only_regular_files_are_read(tmp_path, kind):
+    file = tmp_path / "c.yaml"
+    {"device": lambda: file.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(file), "folder": file.mkdir}[kind]()
+    with pytest.raises(UserError, match=r"c\.yaml: cannot be read: (Not a regular file|Is a directory)"):
+        parse(file)
 
 
 # References

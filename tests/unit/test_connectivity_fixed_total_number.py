@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from descriptions import CIRCUITS
 from fakes import build, together
-from snakefold.circuit import load
 from snakefold.config.context import BuildContext, building
 from snakefold.connectivity.fixed_total_number import FixedTotalNumber
+from snakefold.loading import load
 from snakefold.placement.counts import deal
 
 FULL = {"L23E": 20683, "L23I": 5834, "L4E": 21915, "L4I": 5479, "L5E": 4850, "L5I": 1065, "L6E": 14395, "L6I": 2948}

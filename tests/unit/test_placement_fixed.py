@@ -21,7 +21,7 @@ def placed(positions, grid):
         strategy = FixedPositions.build(value, ("placement", "s"))
     assert build.mistakes == []
     pieces = cut(grid, [np.array([[[0, 0, 0], [1, 1, 1]]], float)])
-    chunks, counts = strategy.deal({"a": len(positions), "b": len(positions)}, pieces, grid)
+    chunks, counts = strategy.deal({"a": len(positions), "b": len(positions)}, {}, pieces, grid)
     assert (counts.sum(axis=1) == len(positions)).all()
     assert (np.diff(chunks.astype(np.int64)) > 0).all()
     lower, upper = grid.bounds(chunks)

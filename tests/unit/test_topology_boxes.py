@@ -18,3 +18,11 @@ def test_a_moved_box_starts_where_asked_and_keeps_its_size(origin, size, axis, s
 def test_volume_and_footprint():
     box = Box.of((1.0, 1.0, 1.0), (2.0, 3.0, 4.0))
     assert (box.volume, box.footprint, box.upper) == (24.0, 6.0, (3.0, 4.0, 5.0))
+
+
+def test_a_box_holds_what_reaches_out_of_it_by_rounding_alone():
+    box = Box.of((0.0, -50.0, 0.0), (0.3, 100.0, 0.3))
+    assert box.holds(box)
+    assert box.holds(Box((0.0, -50.0, 0.0), (0.1 + 0.2, 50.0, 0.3)))
+    assert not box.holds(Box((0.0, -50.0, 0.0), (0.3001, 50.0, 0.3)))
+    assert not box.holds(Box((0.0, -50.001, 0.0), (0.3, 50.0, 0.3)))

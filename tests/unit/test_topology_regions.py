@@ -48,10 +48,25 @@ def test_a_stack_lays_children_end_to_end_in_their_order():
     assert found["a"].lower[:2] == (10.0, 20.0)
 
 
-def test_a_stack_starts_at_its_anchors_own_origin():
+def test_the_anchor_of_a_stack_stays_where_it_is_and_the_others_lie_around_it():
     layers = LAYERS | {"a": {"thickness": 10, "origin": [10, 20, 100]}}
-    assert spans(boxes({"s": (Stack, {"children": ["b", "a"], "anchor": "a"})}, layers))["b"] == (100, 120)
-    assert spans(boxes({"s": (Stack, {"children": ["b", "a"]})}, layers))["b"] == (30, 50)
+    stack = {"children": ["b", "a", "c"]}
+    around = spans(boxes({"s": (Stack, stack | {"anchor": "a"})}, layers))
+    assert around == {"b": (80, 100), "a": (100, 110), "c": (110, 140)}
+    assert spans(boxes({"s": (Stack, stack)}, layers)) == {"b": (30, 50), "a": (50, 60), "c": (60, 90)}
+
+
+def test_a_partition_that_may_not_be_moved_is_not():
+    kept = LAYERS | {"a": {"thickness": 10, "can_move": False}}
+    assert spans(boxes({"s": (Stack, {"children": ["a", "b"]})}, kept)) == {"a": (30, 40), "b": (40, 60), "c": (30, 60)}
+    with pytest.raises(UserError) as caught:
+        boxes({"s": (Stack, {"children": ["b", "a"]})}, kept)
+    assert str(caught.value) == ('partitions.a: "can_move" is false, but the region "s" moves it by [0, 0, 20] um')
+
+
+def test_a_region_without_children_takes_no_room():
+    regions = {"s": (Stack, {"children": ["g", "a"]}), "g": (Group, {"children": []})}
+    assert spans(boxes(regions, LAYERS))["a"] == (30, 40)
 
 
 def test_a_stack_along_another_axis():
@@ -79,7 +94,7 @@ def test_a_group_leaves_its_children_where_they_are_and_an_unlisted_partition_st
 
 
 def test_a_stack_without_children_is_nothing():
-    assert spans(boxes({"s": (Stack, {})}, {"a": {"thickness": 10}})) == {"a": (30, 40)}
+    assert spans(boxes({"s": (Stack, {"children": []})}, {"a": {"thickness": 10}})) == {"a": (30, 40)}
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from snakefold import components, hdf5
 from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
 from snakefold.errors import UserError
-from snakefold.placement.counts import total
-from snakefold.slices import canonical, content_digest, read_slice
+from snakefold.placement.counts import Space, shares, total
+from snakefold.slices import canonical, content_digest, named_files, read_slice
 from snakefold.topology.boxes import Box
-from snakefold.topology.chunks import Grid, cut, decode
+from snakefold.topology.chunks import Grid, decode
 from snakefold.topology.tiles import boundaries
 
 SCHEMA = "build"
@@ -66,7 +66,7 @@ def build(slice_file: str | Path, inputs: list[str], files: list[str], output: s
     """
     slice_ = read_slice(slice_file)
     by_digest = {file_digest(Path(file)): file for file in files}
-    for digest in _named_files(slice_):
+    for digest in named_files(slice_):
         if digest not in by_digest:
             raise UserError("a data file has changed since the plan was made; run snakemake again", where=str(files))
     parts = {part.slice["name"]: part for part in map(read, inputs)}
@@ -80,13 +80,6 @@ def build(slice_file: str | Path, inputs: list[str], files: list[str], output: s
             file.create_dataset(name, data=array)
 
 
-def _named_files(value: object) -> list[str]:
-    if isinstance(value, dict):
-        own = [value["blake2b"]] if set(value) == {"blake2b"} else []
-        return own + [d for v in value.values() for d in _named_files(v)]
-    return [d for v in value for d in _named_files(v)] if isinstance(value, list) else []
-
-
 def _partition(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
     """Return boxes (n, 2, 3) float64, um: lower and upper corners."""
     component = components.restore(slice_["component"], slice_["name"], files)
@@ -98,15 +91,12 @@ def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
     """Return chunks (n,) uint64, counts (n_types, n) int64, colours (n,) and tiles (n_tiles + 1,) int64."""
     strategy = components.restore(slice_["component"], slice_["name"], files)
     grid = Grid(tuple(slice_["grid"]["origin"]), tuple(slice_["grid"]["size"]))
-
-    def measure(partition: str) -> tuple[float, float]:
-        size = np.diff(parts[partition].arrays["boxes"], axis=1)[:, 0]
-        return float(size.prod(axis=1).sum()), float(size[:, :2].prod(axis=1).sum())
-
-    totals = {t: total(kind["indicator"], measure) for t, kind in slice_["types"].items()}
-    totals = {t: totals[t] for t in strategy.cell_types}
-    pieces = cut(grid, [parts[p].arrays["boxes"] for p in strategy.partitions])
-    chunks, counts = strategy.deal(totals, pieces, grid)
+    space = Space({name: part.arrays["boxes"] for name, part in parts.items()}, grid, files)
+    indicators = {t: slice_["types"][t]["indicator"] for t in strategy.cell_types}
+    totals = {t: total(indicator, space) for t, indicator in indicators.items()}
+    pieces = space.pieces(strategy.partitions)
+    share = {t: shares(indicator, space, *pieces.volumes()) for t, indicator in indicators.items()}
+    chunks, counts = strategy.deal(totals, share, pieces, grid)
     cost = counts.sum(axis=0) + 100.0  # a chunk costs about as much as a hundred cells
     return {
         "chunks": chunks.astype(np.uint64),

@@ -1,27 +1,27 @@
-"""The circuit: the root of the typed tree, and the checks that need the whole of it."""
+"""The circuit: the root of the typed tree, and a circuit that was read and laid out."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from math import isfinite, prod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from snakefold import components
 from snakefold.components import Component
 from snakefold.config import types
-from snakefold.config.context import BuildContext, building
-from snakefold.config.expression import evaluate
 from snakefold.config.nodes import Attribute, Node
-from snakefold.config.parse import Document, parse_what_can_be
-from snakefold.config.prune import TABLES, pruned
-from snakefold.errors import Mistake, UserError, did_you_mean, listed
-from snakefold.placement.counts import total
-from snakefold.placement.strategy import PlacementStrategy, Spatial
+from snakefold.config.parse import Document
+from snakefold.errors import Mistake
+from snakefold.placement.counts import Space
+from snakefold.placement.indicators import Indicators, indicator
+from snakefold.placement.strategy import PlacementStrategy
+from snakefold.rng import Rng, root_seed, seed_of
 from snakefold.topology.boxes import Box
-from snakefold.topology.chunks import FARTHEST_CHUNK
-from snakefold.topology.regions import lay_out
+from snakefold.topology.chunks import Grid
 
-DEFAULT_SEED = 1
-MOST_CHUNKS = 10**7  # of one partition
+
+def _any(value: object) -> bool:
+    return True
 
 
 class Network(Node):
@@ -43,30 +43,40 @@ class Network(Node):
         """The network's box."""
         return Box.of(self.origin, (self.x, self.y, self.z))
 
-
-class Rng(Node):
-    """Random numbers."""
-
-    seed = Attribute(types.integer(min=0), doc="Root seed, from which every stream is keyed.")
-    generators = types.later("Named generators.")
-    settings = types.later("Named settings of simulators' generators; a simulation has a seed of its own.")
+    @property
+    def grid(self) -> Grid:
+        """The grid of chunks."""
+        return Grid(self.origin, self.chunk_size)
 
 
 class Storage(Node):
     """Where the BSB would store the network; accepted, the result is a SONATA circuit in the results folder."""
 
     engine = Attribute(types.string(), doc="Name of the BSB's storage engine.", semantic=False)
-    root = Attribute(types.string(), doc="Name of the BSB's storage.", semantic=False)
+    root_ = Attribute(types.string(), key="root", doc="Name of the BSB's storage.", semantic=False)
+
+
+class Code(Node):
+    """A Python module, as the BSB writes one out."""
+
+    module = Attribute(types.string(), required=True, doc="A Python file, or the dotted name of a module.")
+    attr = types.later("One object of the module.")
+
+
+class Plotting(Node):
+    """How plots show a cell type."""
+
+    display_name = Attribute(types.string(), doc="Its name.", semantic=False)
+    color = Attribute(types.string(), doc="Its colour, as in #E62214.", semantic=False)
+    opacity = Attribute(types.fraction(), default=1.0, doc="Its opacity.", semantic=False)
 
 
 class CellType(Node):
     """A cell type; its cells are one SONATA node population."""
 
-    spatial = Attribute(types.NodeOf(Spatial), required=True, doc="Size and number of the cells.")
+    spatial = Attribute(types.NodeOf(Indicators), required=True, doc="Size and number of the cells.")
     entity = types.later("Cells without positions.")
-    plotting = Attribute(
-        types.DictOf(types.anything()), doc="How plots show it: display_name, color, opacity.", semantic=False
-    )
+    plotting = Attribute(types.NodeOf(Plotting), doc="How plots show it.", semantic=False)
 
 
 class Circuit(Node):
@@ -77,7 +87,9 @@ class Circuit(Node):
         types.DictOf(types.number()), default=lambda node: {}, doc="Numbers that expressions may use."
     )
     components = Attribute(
-        types.ListOf(types.string()), default=lambda node: [], doc="Python files with components of your own."
+        types.ListOf(types.OneOf((lambda value: isinstance(value, dict), types.NodeOf(Code)), (_any, types.string()))),
+        default=lambda node: [],
+        doc="Components of your own: Python files beside the circuit, or dotted names of modules.",
     )
     packages = Attribute(
         types.ListOf(types.string()),
@@ -91,7 +103,7 @@ class Circuit(Node):
     storage = Attribute(types.NodeOf(Storage), doc="Accepted as the BSB's; not used.", semantic=False)
     network = Attribute(types.NodeOf(Network), required=True, doc="Box and chunks of the network.")
     partitions = Attribute(
-        types.DictOf(Component("partition", "type", "layer")), default=lambda node: {}, doc="Volumes for cells."
+        types.DictOf(Component("partition", "type", "layer")), required=True, doc="Volumes for cells."
     )
     regions = Attribute(
         types.DictOf(Component("region", "type", "group")),
@@ -122,7 +134,11 @@ class Circuit(Node):
     @property
     def seed(self) -> int:
         """The root seed."""
-        return self.rng.seed if self.rng and self.rng.seed is not None else DEFAULT_SEED
+        return root_seed(self.rng)
+
+    def seed_of(self, component: Node) -> int:
+        """Return the seed that a component draws with: that of the generator it names, or the root seed."""
+        return seed_of(component, self.rng)
 
     def placed_by(self, cell_type: str) -> list[str]:
         """Return the strategies that place a cell type, in the order of their cells' ids."""
@@ -133,33 +149,9 @@ class Circuit(Node):
 
         Raises
         ------
-        UserError : no indicator, or a ratio that leads back to its own type
+        UserError : none or several are given, or a ratio that leads back to its own type or to none
         """
-        return self._indicator(strategy, cell_type, ())
-
-    def _indicator(self, strategy: PlacementStrategy, cell_type: str, asked: tuple[str, ...]) -> dict:
-        own = strategy.indicator(cell_type)
-        if own is not None:
-            return own
-        override = strategy.overrides.get(cell_type)
-        node = override if override is not None and override.given() else self.cell_types[cell_type].spatial
-        given = node.given()
-        if len(given) != 1:
-            what = f"gives {listed(given)}: give one" if given else f"needs one of: {listed(node.INDICATORS)}"
-            raise UserError(Mistake(f'how many "{cell_type}"? It {what}', node.path))
-        if given == ["relative_to"]:
-            if node.relative_to in (*asked, cell_type):
-                round_ = " to ".join((*asked, cell_type, node.relative_to))
-                raise UserError(Mistake(f"the number is relative to itself: {round_}", (*node.path, "relative_to")))
-            others = [
-                self._indicator(self.placement[name], node.relative_to, (*asked, cell_type))
-                for name in self.placed_by(node.relative_to)
-            ]
-            if not others:
-                raise UserError(Mistake(f'"{node.relative_to}" is placed nowhere', (*node.path, "relative_to")))
-            return {"ratio": node.count_ratio, "of": others}
-        indicator = {given[0]: getattr(node, given[0])}
-        return indicator if given == ["count"] else indicator | {"partitions": list(strategy.partitions)}
+        return indicator(strategy, cell_type, self.cell_types, self.placement)
 
 
 @dataclass
@@ -181,178 +173,18 @@ class Loaded:
     complete: bool = True
     warnings: list[Mistake] = field(default_factory=list)
 
+    def space(self) -> Space:
+        """Return what numbers of cells are measured by."""
+        circuit = self.circuit
+        parts = {name: part.boxes(self.boxes[name]) for name, part in circuit.partitions.items()}
+        boxes = {name: np.array([[b.lower, b.upper] for b in found]) for name, found in parts.items()}
+        files = components.data_files(*circuit.placement.values())
+        return Space(boxes, circuit.network.grid, {digest: Path(file) for digest, file in files.items()})
+
     def n_cells(self) -> dict[str, int]:
         """Return the wanted number of cells of each type, as far as it is known."""
         by_type = {t: [self.totals[s].get(t) for s in self.circuit.placed_by(t)] for t in self.circuit.cell_types}
         return {cell_type: sum(totals) for cell_type, totals in by_type.items() if None not in totals}
-
-
-class BrokenCircuit(UserError):
-    """The mistakes of a description, and, where something of it is whole, that part of it for further checks."""
-
-    survivor: Loaded | None = None
-
-
-def load(path: str | Path) -> Loaded:
-    """Read a circuit description, build its typed tree and check the whole of it.
-
-    After a mistake, what is whole is checked on without what is broken, so that all mistakes are told at once.
-
-    Raises
-    ------
-    BrokenCircuit : every mistake, with file and line
-    """
-    document, mistakes, incomplete = parse_what_can_be(path)
-    names = _names(document.tree)
-    tree = pruned(document.tree, incomplete or [()]) if mistakes else document.tree
-    survivor: Loaded | None = None
-    told = {"typed": False, "whole": False}  # what leaving something out makes wrong is not told
-    while tree is not None and survivor is None:
-        own = _names(tree)
-        known = own if told["typed"] else names
-        build = BuildContext(folder_of=document.folder_of)
-        with building(build):
-            circuit = _typed(tree, build, known)
-            kind, found = "typed", list(build.mistakes)
-            if not found and known == own:
-                kind = "whole"
-                found, loaded = _whole(circuit, document, complete=own == names)
-                survivor = None if found else loaded
-        if not told[kind]:
-            mistakes += found
-        told["typed"], told["whole"] = True, told["whole"] or kind == "whole"
-        tree = pruned(tree, [m.path for m in found]) if found else tree
-    if mistakes:
-        error = BrokenCircuit(UserError(dict.fromkeys(mistakes)).located(document.locate).mistakes)
-        error.survivor = survivor
-        raise error
-    survivor.warnings = [replace(w, where=document.locate(w.path)) for w in survivor.warnings]
-    return survivor
-
-
-def _typed(tree: dict, build: BuildContext, names: dict[str, list[str]]) -> Circuit:
-    """Return the typed tree; mistakes go to the build."""
-    _load_components(tree, build)
-    build.variables.update(_variables(tree, build))
-    build.share("references", lambda: names)
-    return Circuit.build(tree)
-
-
-def _whole(circuit: Circuit, document: Document, complete: bool) -> tuple[list[Mistake], Loaded | None]:
-    """Return what is wrong with a circuit as a whole, and the circuit laid out, if that can be done."""
-    try:
-        boxes = lay_out(circuit.network.box, circuit.regions, circuit.partitions)
-    except UserError as error:
-        return list(error.mistakes), None
-    loaded = Loaded(circuit, document, boxes, {}, complete)
-    return list(_check(loaded)), loaded
-
-
-def _load_components(tree: dict, build: BuildContext) -> None:
-    files = tree.get("components")
-    for i, name in enumerate(files if isinstance(files, list) else ()):
-        file = build.folder_of(("components", i)) / str(name)
-        try:
-            components.load(file.stem, file.read_text(encoding="utf-8"), str(file))
-        except (OSError, ValueError) as error:
-            build.mistake(("components", i), f"{file} cannot be read: {getattr(error, 'strerror', error)}")
-        except UserError as error:
-            build.mistakes.extend(error.mistakes)
-
-
-def _variables(tree: dict, build: BuildContext) -> dict[str, float]:
-    """Return the variables, each of which may use those before it."""
-    variables: dict[str, float] = {}
-    given = tree.get("variables")
-    for name, value in given.items() if isinstance(given, dict) else ():
-        if isinstance(value, str) and value.startswith("="):
-            try:
-                value = evaluate(value, variables)
-            except ValueError as error:
-                build.mistake(("variables", name), f"the expression {error}")
-                continue
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            variables[name] = value
-            given[name] = value
-    return variables
-
-
-def _names(tree: dict) -> dict[str, list[str]]:
-    """Return the names that references may use, by table."""
-    names = {t: list(tree[t]) if isinstance(tree.get(t), dict) else [] for t in TABLES}
-    return names | {"regions or partitions": names["regions"] + names["partitions"]}
-
-
-def _check(loaded: Loaded) -> Iterator[Mistake]:
-    """Yield what is wrong with the circuit as a whole."""
-    circuit = loaded.circuit
-    if circuit.rng is None or circuit.rng.seed is None:
-        loaded.warnings.append(Mistake(f"no rng.seed: the fixed default {DEFAULT_SEED} is used", ("rng",)))
-    yield from _package_faults(loaded)
-    if faults := list(_partition_faults(loaded)):
-        yield from faults
-        return
-    yield from _placement_faults(loaded)
-    for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
-        yield from _cycles(table, getattr(circuit, table))
-    yield from _hook_faults(circuit)
-    n_cells = loaded.n_cells()
-    owners: dict[str, str] = {}
-    for name, strategy in circuit.connectivity.items():
-        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
-        for cell_type in dict.fromkeys(t for t in types_ if loaded.complete and not _made(circuit, t)):
-            yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
-        if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
-            for attribute, message in strategy.faults(n_cells):
-                yield Mistake(message, (*strategy.path, attribute))
-        yield from (Mistake(what, (*strategy.path, "output_naming")) for what in strategy.naming_faults())
-        for set_name in strategy.edge_sets():
-            if set_name in owners:
-                yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
-            owners.setdefault(set_name, name)
-
-
-def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
-    """Warn of packages that are missing or of another version; yield requirements that are none."""
-    for i, text in enumerate(loaded.circuit.packages):
-        from importlib.metadata import PackageNotFoundError, version
-
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        try:
-            wanted = Requirement(text)
-            there = version(wanted.name)
-        except InvalidRequirement as error:
-            yield Mistake(f"should be: a requirement, as in numpy>=2 ({str(error).splitlines()[0]})", ("packages", i))
-        except PackageNotFoundError:
-            loaded.warnings.append(Mistake(f"{wanted.name} is not installed", ("packages", i)))
-        else:
-            if there not in wanted.specifier:
-                loaded.warnings.append(Mistake(f"{wanted} is asked for (installed: {there})", ("packages", i)))
-
-
-def _hook_faults(circuit: Circuit) -> Iterator[Mistake]:
-    """Yield the populations and edge sets that hooks rewrite before they are made, or make twice."""
-    sets = [s for name in circuit.connectivity for s in circuit.connectivity[name].edge_sets()]
-    for hooks, what, made in (
-        (circuit.after_placement, "cell type", {t for t in circuit.cell_types if circuit.placed_by(t)}),
-        (circuit.after_connectivity, "edge set", set(sets)),
-    ):
-        for name in order_of(hooks):
-            hook = hooks[name]
-            for i, rewritten in enumerate(hook.rewrites):
-                if rewritten not in made:
-                    hint = f'no {what} "{rewritten}" is made before it{did_you_mean(rewritten, made)}'
-                    yield Mistake(f"{hint} ({listed(sorted(made))})", (*hook.path, "rewrites", i))
-            for added in hook.adds:
-                if added in made:
-                    yield Mistake(f'the {what} "{added}" is made already; rewrite it', (*hook.path, "adds"))
-                made.add(added)
-    for hook in circuit.after_connectivity.values():
-        for added, pair in hook.adds.items():
-            if len(pair) != 2:
-                what = f"should be: [source cell type, target cell type] (got: {listed(pair)})"
-                yield Mistake(what, (*hook.path, "adds", added))
 
 
 def order_of(hooks: Mapping[str, Node]) -> list[str]:
@@ -361,74 +193,6 @@ def order_of(hooks: Mapping[str, Node]) -> list[str]:
     while ready := [n for n in sorted(hooks) if n not in order and all(d in order for d in hooks[n].depends_on)]:
         order.append(ready[0])
     return order
-
-
-def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
-    network = loaded.circuit.network
-    for name, box in loaded.boxes.items():
-        if not all(d > 0 for d in box.dimensions) or not isfinite(box.volume):
-            yield Mistake(
-                f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name)
-            )
-            continue
-        corners = zip(box.lower, box.upper, network.origin, network.chunk_size, strict=True)
-        span = [((low - origin) / size, (high - origin) / size) for low, high, origin, size in corners]
-        n = prod(max(high - low, 1.0) for low, high in span)
-        if n > MOST_CHUNKS or max(abs(end) for ends in span for end in ends) > FARTHEST_CHUNK:
-            most = f"at most {MOST_CHUNKS:.0e}, {FARTHEST_CHUNK} from the origin along an axis"
-            what = f"is cut into {n:.3g} chunks ({most})"
-            yield Mistake(f"{what}; network.chunk_size should be larger", ("partitions", name))
-
-
-def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
-    circuit = loaded.circuit
-
-    def measure(partition: str) -> tuple[float, float]:
-        boxes = circuit.partitions[partition].boxes(loaded.boxes[partition])
-        return sum(b.volume for b in boxes), sum(b.footprint for b in boxes)
-
-    for cell_type in circuit.cell_types:
-        if not _made(circuit, cell_type):
-            loaded.warnings.append(Mistake("is placed by no strategy", ("cell_types", cell_type)))
-    reported: set[Mistake] = set()
-    for name, strategy in circuit.placement.items():
-        totals = loaded.totals.setdefault(name, {})
-        for cell_type in strategy.cell_types:
-            try:
-                totals[cell_type] = total(circuit.indicator(strategy, cell_type), measure)
-            except UserError as error:
-                if not loaded.complete and circuit.cell_types[cell_type].spatial.relative_to:
-                    continue
-                own = ("cell_types", cell_type, "spatial")
-                found = [m if m.path else replace(m, path=own) for m in error.mistakes]
-                yield from (m for m in found if m not in reported)
-                reported.update(found)
-        for cell_type in strategy.overrides:
-            if cell_type not in strategy.cell_types:
-                yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
-        if len(totals) < len(strategy.cell_types):
-            continue
-        radii = {t: circuit.cell_types[t].spatial.radius or 0.0 for t in strategy.cell_types}
-        volume = sum(measure(partition)[0] for partition in strategy.partitions)
-        for message in strategy.faults(totals, radii, volume):
-            yield Mistake(message, strategy.path)
-        loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))
-
-
-def _made(circuit: Circuit, cell_type: str) -> bool:
-    return bool(circuit.placed_by(cell_type)) or any(cell_type in h.adds for h in circuit.after_placement.values())
-
-
-def _cycles(table: str, nodes: dict[str, Node]) -> Iterator[Mistake]:
-    for name, node in nodes.items():
-        reached, frontier = set(), list(node.depends_on)
-        while frontier:
-            other = frontier.pop()
-            if other not in reached and other in nodes:
-                reached.add(other)
-                frontier.extend(nodes[other].depends_on)
-        if name in reached:
-            yield Mistake("depends on itself, directly or through others", (table, name, "depends_on"))
 
 
 def schema() -> dict:

@@ -1,80 +1,105 @@
-"""The registry of components: built in, from an installed package, or from a Python file beside the circuit.
+"""The registry of components: those that are built in, and those of modules of the user's own (`extensions`).
 
 A component is a class of one of the kinds below with declared attributes (`config.nodes`). A description names it by a
-short name, its class name or, for those it shares with the BSB, the BSB's dotted name. An installed package announces a
-module of its own under the entry point group `snakefold.components`; a file is listed under the circuit's `components`.
-
-A job restores a component from its slice: class, algorithm version and attributes; a component from a file also carries
-the file's source, so that editing the file while jobs are queued does not reach them.
+short name, its class name or, for those it shares with the BSB, the BSB's dotted name. A job restores a component from
+its slice: class, algorithm version, attributes, and what it needs of its module.
 """
 
-import functools
 import importlib
-import sys
-from types import ModuleType
+import re
+from collections import Counter
 
+from snakefold import extensions
 from snakefold.config import context, types
 from snakefold.config.nodes import INVALID, Node
-from snakefold.errors import UserError, did_you_mean, listed
+from snakefold.config.schema import HAS_REFERENCE, mapping
+from snakefold.errors import UserError, did_you_mean, listed, nearest
+
+
+def _of_bsb(module: str, cls: str, *short: str, package: str) -> tuple[str, ...]:
+    """Return the names of a component that the BSB has, too: short ones, its class, and the dotted paths to that."""
+    return (*short, cls, f"bsb.{package}.{cls}", f"bsb.{package}.{module}.{cls}", f"bsb.{cls}")
+
 
 BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "region": {
-        "snakefold.topology.regions:Group": ("group", "RegionGroup", "bsb.topology.region.RegionGroup"),
-        "snakefold.topology.regions:Stack": ("stack", "Stack", "bsb.topology.region.Stack"),
+        "snakefold.topology.regions:Group": _of_bsb("region", "RegionGroup", "group", package="topology"),
+        "snakefold.topology.regions:Stack": _of_bsb("region", "Stack", "stack", package="topology"),
     },
     "partition": {
-        "snakefold.topology.partitions:Layer": ("layer", "Layer", "bsb.topology.partition.Layer"),
-        "snakefold.topology.partitions:Rhomboid": ("rhomboid", "Rhomboid", "bsb.topology.partition.Rhomboid"),
+        "snakefold.topology.partitions:Layer": _of_bsb("partition", "Layer", "layer", package="topology"),
+        "snakefold.topology.partitions:Rhomboid": _of_bsb("partition", "Rhomboid", "rhomboid", package="topology"),
     },
     "placement": {
-        "snakefold.placement.random:RandomPlacement": (
-            "random",
-            "RandomPlacement",
-            "bsb.placement.RandomPlacement",
-            "bsb.placement.random.RandomPlacement",
+        "snakefold.placement.random:RandomPlacement": _of_bsb(
+            "random", "RandomPlacement", "random", "random_placement", package="placement"
         ),
-        "snakefold.placement.fixed:FixedPositions": (
-            "fixed_positions",
-            "FixedPositions",
-            "bsb.placement.FixedPositions",
-            "bsb.placement.strategy.FixedPositions",
+        "snakefold.placement.fixed:FixedPositions": _of_bsb(
+            "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
     },
     "after_placement": {},
     "connectivity": {
-        "snakefold.connectivity.all_to_all:AllToAll": (
-            "all_to_all",
-            "AllToAll",
-            "bsb.connectivity.AllToAll",
-            "bsb.connectivity.general.AllToAll",
+        "snakefold.connectivity.all_to_all:AllToAll": _of_bsb(
+            "general", "AllToAll", "all_to_all", package="connectivity"
         ),
-        "snakefold.connectivity.fixed_degree:FixedIndegree": (
-            "fixed_indegree",
-            "FixedIndegree",
-            "bsb.connectivity.FixedIndegree",
-            "bsb.connectivity.general.FixedIndegree",
+        "snakefold.connectivity.fixed_degree:FixedIndegree": _of_bsb(
+            "general", "FixedIndegree", "fixed_indegree", package="connectivity"
         ),
-        "snakefold.connectivity.fixed_degree:FixedOutdegree": (
-            "fixed_outdegree",
-            "FixedOutdegree",
-            "bsb.connectivity.FixedOutdegree",
-            "bsb.connectivity.general.FixedOutdegree",
+        "snakefold.connectivity.fixed_degree:FixedOutdegree": _of_bsb(
+            "general", "FixedOutdegree", "fixed_outdegree", package="connectivity"
         ),
         "snakefold.connectivity.fixed_total_number:FixedTotalNumber": ("fixed_total_number", "FixedTotalNumber"),
     },
     "after_connectivity": {},
     "simulation": {"snakefold.nest.description:NestSimulation": ("nest", "NestSimulation")},
+    "after_prepare": {},
+    "after_simulation": {},
+    "cell_parameter": {},
+    "connection_parameter": {
+        "snakefold.nest.parameters:DistanceDelay": (
+            "distance_delay",
+            "DistanceDelayParameter",
+            "bsb.simulation.parameter.DistanceDelayParameter",
+        ),
+    },
     "device": {
-        "snakefold.nest.devices:PoissonGenerator": ("poisson_generator", "PoissonGenerator"),
+        "snakefold.nest.devices:PoissonGenerator": (
+            "poisson_generator",
+            "PoissonGenerator",
+            "bsb_nest.devices.PoissonGenerator",
+            "bsb_nest.devices.poisson_generator.PoissonGenerator",
+        ),
         "snakefold.nest.devices:SinusoidalPoissonGenerator": (
             "sinusoidal_poisson_generator",
             "SinusoidalPoissonGenerator",
+            "bsb_nest.devices.SinusoidalPoissonGenerator",
+            "bsb_nest.devices.sinusoidal_poisson_generator.SinusoidalPoissonGenerator",
         ),
-        "snakefold.nest.devices:DcGenerator": ("dc_generator", "DCGenerator"),
+        "snakefold.nest.devices:DcGenerator": (
+            "dc_generator",
+            "DCGenerator",
+            "bsb_nest.devices.DCGenerator",
+            "bsb_nest.devices.dc_generator.DCGenerator",
+        ),
         "snakefold.nest.devices:SpikeGenerator": ("spike_generator", "SpikeGenerator"),
-        "snakefold.nest.devices:SpikeRecorder": ("spike_recorder", "SpikeRecorder"),
-        "snakefold.nest.devices:Multimeter": ("multimeter", "Multimeter"),
-        "snakefold.nest.devices:External": ("external", "ExtNestDevice"),
+        "snakefold.nest.devices:SpikeRecorder": (
+            "spike_recorder",
+            "SpikeRecorder",
+            "bsb_nest.devices.SpikeRecorder",
+            "bsb_nest.devices.spike_recorder.SpikeRecorder",
+        ),
+        "snakefold.nest.devices:Multimeter": (
+            "multimeter",
+            "Multimeter",
+            "bsb_nest.devices.Multimeter",
+            "bsb_nest.devices.multimeter.Multimeter",
+        ),
+        "snakefold.nest.devices:External": (
+            "external",
+            "ExtNestDevice",
+            "bsb_nest.device.ExtNestDevice",
+        ),
     },
     "targetting": {
         "snakefold.nest.targetting:AllCells": ("all", "CellTargetting", "bsb.simulation.targetting.CellTargetting"),
@@ -117,56 +142,70 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by name only
-    "partition": ("nrrd", "allen"),
+LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
+    "partition": ("nrrd", "NrrdVoxels", "allen", "AllenStructure"),
     "placement": (
+        "poisson_disk_placement",
         "PoissonDiskPlacement",
+        "parallel_array_placement",
         "ParallelArrayPlacement",
+        "distribution_placement",
         "DistributionPlacement",
+        "csv_import_placement",
         "CsvImportPlacement",
+        "entities",
         "Entities",
     ),
     "connectivity": (
+        "voxel_intersection",
         "VoxelIntersection",
+        "segment_intersection",
         "SegmentIntersection",
-        "ShapeToShape",
-        "MorphologyToShape",
-        "ShapeToMorphology",
+        "shape_to_shape_intersection",
+        "ShapeToShapeIntersection",
+        "morphology_to_shape_intersection",
+        "MorphologyToShapeIntersection",
+        "shape_to_morphology_intersection",
+        "ShapeToMorphologyIntersection",
+        "csv_import_connectivity",
         "CsvImportConnectivity",
     ),
-    "after_connectivity": ("FuseConnectivity", "IntermediateBypass"),
+    "after_connectivity": (
+        "fuse_connectivity",
+        "FuseConnectivity",
+        "intermediate_bypass",
+        "IntermediateBypass",
+        "spoof_details",
+        "SpoofDetails",
+        "relay",
+        "Relay",
+        "bidirectional_contact",
+        "BidirectionalContact",
+    ),
     "simulation": ("neuron", "arbor"),
 }
 
-_loaded: dict[tuple[str, str], type[Node]] = {}  # (kind, name) -> a component of the user's own
-_sources: dict[str, str] = {}  # module name -> source, of the files loaded
 
-
-def find(kind: str, name: str) -> type[Node] | None:
-    """Return the component class of a kind by any of its names, or None."""
-    for target, names in BUILT_IN[kind].items():
-        if name in names:
-            return _import(target)
-    if (kind, name) not in _loaded:
-        _load_entry_points()
-    return _loaded.get((kind, name))
+def find(kind: str, name: str) -> list[type[Node]]:
+    """Return the component classes of a kind that have a name: none, one, or several that share it."""
+    found = [_import(target) for target, words in BUILT_IN[kind].items() if name in words]
+    for extension in extensions.visible():
+        found += [c for c in extension.classes if c.kind == kind and name in extension.names_of(c)]
+    return list(dict.fromkeys(found))
 
 
 def names(kind: str) -> list[str]:
     """Return one name for each component of a kind, for messages and schemas."""
-    _load_entry_points()
-    own = dict.fromkeys(name_of(cls) for (k, _), cls in _loaded.items() if k == kind)
-    return [*(n[0] for n in BUILT_IN[kind].values()), *own]
+    return [words[0] for words, _ in installed(kind)]
 
 
 def installed(kind: str) -> list[tuple[list[str], type[Node]]]:
-    """Return (all names, class) of each component of a kind."""
-    _load_entry_points()
-    own: dict[type[Node], list[str]] = {}
-    for (k, name), cls in _loaded.items():
-        if k == kind:
-            own.setdefault(cls, []).append(name)
-    return [(list(n), _import(t)) for t, n in BUILT_IN[kind].items()] + [(n, cls) for cls, n in own.items()]
+    """Return (all names, class) of each component of a kind; none of the names is another's, too."""
+    found = {_import(target): list(words) for target, words in BUILT_IN[kind].items()}
+    for extension in extensions.visible():
+        found |= {c: extension.names_of(c) for c in extension.classes if c.kind == kind}
+    held = Counter(word for words in found.values() for word in set(words))
+    return [([word for word in words if held[word] == 1], cls) for cls, words in found.items()]
 
 
 def name_of(cls: type[Node]) -> str:
@@ -175,7 +214,7 @@ def name_of(cls: type[Node]) -> str:
     for kind in BUILT_IN.values():
         if target in kind:
             return kind[target][0]
-    return f"{cls.__module__.removeprefix(_PREFIX)}.{cls.__qualname__}"
+    return extensions.name_of(cls)
 
 
 def record(component: Node) -> dict:
@@ -187,10 +226,16 @@ def record(component: Node) -> dict:
         "version": cls.algorithm_version,
         "attributes": component.to_json(),
     }
-    if cls.__module__ in _sources:
-        written["module"] = cls.__module__.removeprefix(_PREFIX)
-        written["source"] = _sources[cls.__module__]
+    if extension := extensions.extension_of(cls):
+        written |= extension.record(cls)
     return written
+
+
+def data_files(*components: Node) -> dict[str, str]:
+    """Return the data files of some components: digest -> path."""
+    nodes = (node for component in components for node in component.walk())
+    found = (value for node in nodes for value in vars(node).values() if isinstance(value, types.DataFile))
+    return {file.digest: str(file.path) for file in found}
 
 
 def restore(written: dict, name: str, files: dict | None = None) -> Node:
@@ -200,73 +245,40 @@ def restore(written: dict, name: str, files: dict | None = None) -> Node:
     ------
     UserError : its class is not installed here, or its algorithm is of another version
     """
-    if "source" in written:
-        load(written["module"], written["source"], f"{written['module']}.py")
-    cls = find(written["kind"], written["class"])
-    if cls is None:
-        raise UserError(f'no {written["kind"]} component "{written["class"]}" is installed here')
-    if cls.algorithm_version != written["version"]:
-        raise UserError(
-            f"{written['class']}: algorithm version should be: {written['version']} (got: {cls.algorithm_version})"
-            "; the plan was made by another version of it: run snakemake again"
-        )
+    extension = extensions.restored(written)
     with context.building(context.BuildContext(files=files or {})) as build:
+        if extension:
+            extensions.use(extension)
+        cls = next((c for c in find(written["kind"], written["class"]) if name_of(c) == written["class"]), None)
+        if cls is None:
+            raise UserError(f'no {written["kind"]} component "{written["class"]}" is installed here')
+        if cls.algorithm_version != written["version"]:
+            raise UserError(
+                f"{written['class']}: algorithm version should be: {written['version']} (got: {cls.algorithm_version})"
+                "; the plan was made by another version of it: run snakemake again"
+            )
         component = cls.build(written["attributes"], (name,))
     if build.mistakes:
         raise UserError(build.mistakes)
     return component
 
 
-_PREFIX = "snakefold_user."
+def broken() -> list[tuple[str, str | None]]:
+    """Return (module, source or None) of the modules that this build could not import; it is told of them.
 
-
-def load(module: str, source: str, file: str) -> None:
-    """Register the components of a Python file of the user's own, under `module.Class` and `Class`.
-
-    Raises
-    ------
-    UserError : the file cannot be imported; the message has the line
+    A module without a name is one of which it is not known what it is called.
     """
-    name = _PREFIX + module
-    if _sources.get(name) == source:
-        return
-    made = ModuleType(name)
-    made.__file__ = file
-    sys.modules[name] = made
-    try:
-        exec(compile(source, file, "exec"), made.__dict__)
-    except Exception as error:
-        del sys.modules[name]
-        frame, line = error.__traceback__, getattr(error, "lineno", None)
-        while frame is not None:
-            if frame.tb_frame.f_code.co_filename == file:
-                line = frame.tb_lineno
-            frame = frame.tb_next
-        raise UserError(f"cannot be imported: {type(error).__name__}: {error}", where=f"{file}:{line or 1}") from error
-    _sources[name] = source
-    _register(made)
+    return context.current().share("broken components", list)
 
 
-def _register(module: ModuleType) -> None:
-    for cls in vars(module).values():
-        if (
-            isinstance(cls, type)
-            and issubclass(cls, Node)
-            and cls.__module__ == module.__name__
-            and hasattr(cls, "kind")
-        ):
-            _loaded[cls.kind, name_of(cls)] = _loaded[cls.kind, cls.__qualname__] = cls
-
-
-@functools.cache
-def _load_entry_points() -> None:
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group="snakefold.components"):
-        try:
-            _register(entry.load())
-        except Exception as error:
-            raise UserError(f'the component package "{entry.value}" cannot be imported: {error}') from error
+def _may_be_broken(name: str, known: list[str]) -> bool:
+    for module, source in broken():
+        if module and name.startswith(f"{module}."):
+            return True
+        may_hold = source is None or re.search(rf"^class {re.escape(name)}\b", source, re.MULTILINE)
+        if may_hold and ("." not in name or not module) and not nearest(name, known):
+            return True
+    return False
 
 
 def _import(target: str) -> type[Node]:
@@ -285,30 +297,60 @@ class Component(types.Type):
         cases, known = [], []
         for words, cls in installed(self.kind):
             known += words
-            chosen = {"properties": {self.key: {"enum": words}}}
-            if self.default not in words:
-                chosen["required"] = [self.key]
+            chosen: dict = {"properties": {self.key: {"enum": words}}, "required": [self.key]}
+            if self.default in words:
+                chosen = {"properties": chosen["properties"], "not": HAS_REFERENCE}
             cases.append({"if": chosen, "then": cls.schema(definitions)})
-        schema = {"type": "object"} | ({"properties": {self.key: {"enum": known}}, "allOf": cases} if cases else {})
-        return schema | ({} if self.default else {"required": [self.key]})
+        word: dict = {"enum": known}
+        if later := LATER.get(self.kind):
+            word = {"anyOf": [word, {"type": "string", "pattern": rf"^([\w.]+\.)?({'|'.join(later)})$"}]}
+        rules = {"allOf": cases} if cases else {}
+        return mapping(definitions, {self.key: word}, () if self.default else [self.key], **rules)
 
     def cast(self, value, path, parent):
         if not isinstance(value, dict):
             return types.wrong(path, f'a mapping with "{self.key}"', value)
         name = self.default if value.get(self.key) is None else value[self.key]
+        if value.get(self.key) is None and (misspelt := self._misspelt(value)):
+            hint = f'unknown key "{misspelt}"; did you mean "{self.key}"?'
+            context.current().mistake((*path, misspelt), f"{hint} ({self.key}: {listed(names(self.kind), 20)})")
+            return INVALID
         if name == "":
             context.current().mistake(path, f'"{self.key}" is missing (one of: {listed(names(self.kind), 20)})')
             return INVALID
-        cls = find(self.kind, name) if isinstance(name, str) else None
-        if cls is None:
+        found = find(self.kind, name) if isinstance(name, str) else []
+        if len(found) > 1:
+            said = listed(next(w for w in words if w != name) for words, cls in installed(self.kind) if cls in found)
+            context.current().mistake((*path, self.key), f'"{name}" is the name of several: {said}; give one of these')
+            return INVALID
+        if not found:
             known = names(self.kind)
+            if _may_be_broken(str(name), known):
+                return INVALID
             if str(name).rpartition(".")[2] in LATER.get(self.kind, ()):
                 what = f'not yet supported: {self.key} "{name}"'
             else:
                 what = f'no {self.kind} component "{name!s:.60}"{did_you_mean(name, known)}'
             context.current().mistake((*path, self.key), f"{what} ({self.key}: {listed(known, 20)})")
             return INVALID
+        (cls,) = found
+        if value.get(self.key) is None and (meant := self._meant(value, cls)):
+            what = f'"{self.key}" is missing: without it, this is "{name}", which has other keys'
+            context.current().mistake(path, f'{what}; did you mean "{meant}"? (one of: {listed(names(self.kind), 20)})')
+            return INVALID
         return cls.build({k: v for k, v in value.items() if k != self.key}, path, parent)
+
+    def _misspelt(self, value: dict) -> str:
+        """Return the key that may have been meant to choose the component, where none does, or an empty string."""
+        keys = find(self.kind, self.default)[0].keys() if self.default else ()
+        return next((key for key in value if key not in keys and nearest(key, [*keys, self.key]) == self.key), "")
+
+    def _meant(self, value: dict, default: type[Node]) -> str:
+        """Return the component that has all the keys of a mapping, some of which the default has not, or ""."""
+        keys = default.keys()
+        if not any(key not in keys and not nearest(key, keys) for key in value):
+            return ""
+        return next((words[0] for words, cls in installed(self.kind) if set(value) <= {*cls.keys(), self.key}), "")
 
     def to_json(self, value):
         return {self.key: name_of(type(value))} | value.to_json()

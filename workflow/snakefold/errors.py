@@ -28,11 +28,13 @@ class Mistake:
     message : what was given, what is allowed, what to do
     path : keys and indices from the root of the description to the fault; empty for the whole
     where : `file:line`, or a file; empty where it is not known
+    lacks : what it complains is not there; where that is in the description, but broken, this one only follows
     """
 
     message: str
     path: Path = ()
     where: str = ""
+    lacks: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.where, dotted(self.path), self.message) if part)
@@ -61,12 +63,18 @@ def _by_line(mistake: Mistake) -> tuple[str, int]:
     return (file, int(line)) if line.isdecimal() else (mistake.where, 0)
 
 
-def did_you_mean(name: object, allowed: Iterable[str]) -> str:
-    """Return `; did you mean "x"?` for the nearest of the allowed names, or an empty string."""
+def nearest(name: object, allowed: Iterable[str]) -> str:
+    """Return the one of the allowed names that may have been meant, or an empty string."""
     names = [str(a) for a in allowed]
     same = [a for a in names if a.casefold() == str(name).casefold()]
     near = same or difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    return f'; did you mean "{near[0]}"?' if near else ""
+    return near[0] if near else ""
+
+
+def did_you_mean(name: object, allowed: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` for the nearest of the allowed names, or an empty string."""
+    near = nearest(name, allowed)
+    return f'; did you mean "{near}"?' if near else ""
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -87,8 +87,13 @@ def _abandon(file: h5py.File) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all, as `create` does for HDF5."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all, as `create` does for HDF5."""
     with _whole_or_absent(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,10 @@ _KINDS = {
     "connectivity": "A connectivity strategy (`connectivity`)",
     "after_connectivity": "A hook after connectivity (`after_connectivity`)",
     "simulation": "A simulation (`simulations`)",
+    "cell_parameter": "A parameter computed per cell (`parameters` of a cell model)",
+    "connection_parameter": "A parameter computed per edge (`parameters`, `weight`, `delay` of a synapse)",
+    "after_prepare": "A hook before a simulation runs (`after_prepare` of a simulation)",
+    "after_simulation": "A hook after a simulation (`after_simulation` of a simulation)",
     "device": "A device (`devices` of a simulation)",
     "targetting": "What a device is connected to (`targetting`)",
 }

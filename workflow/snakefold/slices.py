@@ -18,8 +18,16 @@ def digest_of(value: object) -> str:
 
 
 def content_digest(slice_: dict) -> str:
-    """Return the digest of a slice without the number of tiles, which changes no result."""
-    return digest_of({key: value for key, value in slice_.items() if key != "tiles"})
+    """Return the digest of a slice without the number of tiles and what NEST writes to a log: they change no result."""
+    return digest_of({key: value for key, value in slice_.items() if key not in ("tiles", "verbosity")})
+
+
+def named_files(value: object) -> list[str]:
+    """Return the digests of the data files that a slice, or a part of one, names."""
+    if isinstance(value, dict):
+        own = [value["blake2b"]] if set(value) == {"blake2b"} else []
+        return own + [d for v in value.values() for d in named_files(v)]
+    return [d for v in value for d in named_files(v)] if isinstance(value, list) else []
 
 
 def read_slice(path: str | Path) -> dict:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from snakefold.config.expression import UnknownVariable
 from snakefold.errors import Mistake
 from snakefold.errors import Path as TreePath
 
@@ -18,6 +19,7 @@ class BuildContext:
     ----------
     mistakes : what was found wrong so far; the build goes on to find the rest
     variables : for expressions
+    broken_variables : those of which it is told already that their value is wrong; None where any may be
     folder_of : the folder that file names at a path of the description are relative to
     files : data files by digest, where a component is restored from its slice
     """
@@ -30,13 +32,19 @@ class BuildContext:
     ):
         self.mistakes: list[Mistake] = []
         self.variables = dict(variables or {})
+        self.broken_variables: set[str] | None = set()
         self.folder_of, self.files = folder_of, files
         self._resources: dict[object, object] = {}
         self._exits = contextlib.ExitStack()
 
-    def mistake(self, path: TreePath, message: str) -> None:
-        """Report a mistake; the build continues."""
-        self.mistakes.append(Mistake(message, path))
+    def mistake(self, path: TreePath, message: str, *lacks: TreePath) -> None:
+        """Report a mistake, and what it complains is not there; the build continues."""
+        self.mistakes.append(Mistake(message, path, lacks=lacks))
+
+    def follows(self, error: ValueError) -> bool:
+        """Return whether an expression is only wrong because a variable of it is, of which it is told there."""
+        broken = self.broken_variables
+        return isinstance(error, UnknownVariable) and (broken is None or error.variable in broken)
 
     def share(self, key: object, make: Callable[[], object], clean_up: Callable[[object], None] | None = None):
         """Return the resource of this build known by `key`, made at the first call.
@@ -53,6 +61,11 @@ class BuildContext:
 def current() -> BuildContext:
     """Return the context of the build that is going on."""
     return _current.get()
+
+
+def is_active() -> bool:
+    """Return whether a build is going on."""
+    return _current.get(None) is not None
 
 
 @contextlib.contextmanager

@@ -1,11 +1,15 @@
 """Arithmetic in a description: a number may be written as `= 20683 * scale`, where `variables` has `scale`.
 
-Only numbers, the variables, + - * / // % ** and a few functions are known; nothing of Python can be reached.
+Only numbers, the variables, + - * / // % ** and a few functions are known; nothing of Python can be reached. `np.sqrt`
+and `np.pi` are `sqrt` and `pi`, for expressions written for the BSB.
 """
 
 import ast
 import math
 import operator
+from collections.abc import Iterable
+
+from snakefold.errors import did_you_mean
 
 _OPERATORS = {
     ast.Add: operator.add,
@@ -27,6 +31,14 @@ CONSTANTS = {"pi": math.pi, "e": math.e}
 
 class _Refused(ValueError):
     """What an expression may not say."""
+
+
+class UnknownVariable(_Refused):
+    """A name that is none of the variables."""
+
+    def __init__(self, name: str, known: Iterable[str]):
+        self.variable = name
+        super().__init__(f'no variable "{name}"{did_you_mean(name, known)} (variables: {", ".join(known)})')
 
 
 def evaluate(text: str, variables: dict[str, float]) -> float:
@@ -62,12 +74,17 @@ def _value(node: ast.expr, variables: dict[str, float]) -> float:
         case ast.Name(id=name):
             known = {**CONSTANTS, **variables}
             if name not in known:
-                raise _Refused(f'no variable "{name}" (variables: {", ".join(known)})')
+                raise UnknownVariable(name, known)
             return known[name]
+        case ast.Attribute(value=ast.Name(id="np" | "numpy" | "math"), attr=name) if name in CONSTANTS:
+            return CONSTANTS[name]
         case ast.UnaryOp(op=op) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(node.operand, variables))
         case ast.BinOp(op=op) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(node.left, variables), _value(node.right, variables))
-        case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
+        case (
+            ast.Call(func=ast.Name(id=name), keywords=[])
+            | ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy" | "math"), attr=name), keywords=[])
+        ) if name in FUNCTIONS:
             return FUNCTIONS[name](*(_value(a, variables) for a in node.args))
     raise _Refused(f'"{ast.unparse(node)}" is not allowed here: numbers, variables, + - * / ** and functions')

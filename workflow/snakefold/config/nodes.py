@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from snakefold.config import context
-from snakefold.errors import Path, did_you_mean, listed
+from snakefold.config.schema import mapping
+from snakefold.errors import Path, listed, nearest
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
 INVALID: Any = type("Invalid", (), {"__repr__": lambda self: "INVALID"})()
@@ -33,11 +34,25 @@ class Attribute:
     constraint : a function of (node, value): None, or what is wrong with it
     key : the key in the description where it is not the attribute's name
     semantic : False where a change of it changes no result (a plot's colour): it is left out of slices
+    catches : True where this one, a `types.DictOf`, also takes the keys that are no attribute's
     """
 
-    def __init__(self, type, *, default=None, required=False, unit="", doc="", constraint=None, key="", semantic=True):
+    def __init__(
+        self,
+        type,
+        *,
+        default=None,
+        required=False,
+        unit="",
+        doc="",
+        constraint=None,
+        key="",
+        semantic=True,
+        catches=False,
+    ):
         self.type, self.default, self.required = type, default, required
         self.unit, self.doc, self.constraint, self.key, self.semantic = unit, doc, constraint, key, semantic
+        self.catches = catches
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -76,6 +91,7 @@ class Node:
     node_name : its key in the mapping it stands in
     parent : the node it stands in, None for the root
     path : keys and indices from the root
+    mentioned : the keys that the description gives, also those with a wrong value, and those that it seems to misspell
     """
 
     _attributes: ClassVar[dict[str, Attribute]] = {}
@@ -83,6 +99,7 @@ class Node:
     node_name: str
     parent: "Node | None"
     path: Path
+    mentioned: "set[str] | frozenset[str]" = frozenset()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -91,6 +108,9 @@ class Node:
             _check_order(cls, list(inherited), list(getattr(base, "_attributes", {})))
             inherited.update(getattr(base, "_attributes", {}))
         declared = {n: a for n, a in vars(cls).items() if isinstance(a, Attribute) or a is unset}
+        if taken := [name for name in declared if name in _OWN_NAMES]:
+            what = f"{cls.__name__}: {listed(taken)} is a name that every node has; call the attribute otherwise"
+            raise TypeError(f'{what}, as in {taken[0]}_ = Attribute(..., key="{taken[0]}")')
         cls._attributes = _thread(cls, inherited, declared)
 
     @classmethod
@@ -106,19 +126,38 @@ class Node:
             build.mistake(path, f"should be: a mapping with {listed(cls.keys())} (got: {value!r:.60})")
             return node
         keys = cls.keys()
+        node.mentioned = {key for key, item in value.items() if item is not None}
+        catcher = next((a for a in cls._attributes.values() if a.catches), None)
+        caught = {}
         for key in value:
             if key not in keys:
-                hint = did_you_mean(key, cls.keys())
-                build.mistake((*path, key), f'unknown key "{key}"{hint} (keys: {listed(cls.keys(), 30)})')
+                if catcher and not nearest(key, [a.key for a in cls.attributes() if a.required and a.key not in value]):
+                    caught[key] = value[key]
+                    continue
+                meant = nearest(key, keys)
+                node.mentioned.add(meant)
+                hint = f'; did you mean "{meant}"?' if meant else ""
+                build.mistake((*path, key), f'unknown key "{key}"{hint} (keys: {listed(keys, 30)})')
         for attribute in cls._attributes.values():
             node._build_attribute(attribute, value, path, build)
+            if attribute is catcher:
+                node._catch(attribute, caught, path, build)
         return node
+
+    def _catch(self, attribute: Attribute, caught: dict, path: Path, build: context.BuildContext) -> None:
+        taken = self.__dict__[attribute.name] = dict(self.__dict__[attribute.name] or {})
+        for key, item in caught.items():
+            cast = attribute.type.item.cast(item, (*path, key), self)
+            if key in taken:
+                build.mistake((*path, key), f'"{key}" is given among the {attribute.key}, too; give it once')
+            elif cast is not INVALID:
+                taken[key] = cast
 
     def _build_attribute(self, attribute: Attribute, value: dict, path: Path, build: context.BuildContext) -> None:
         at = (*path, attribute.key)
         if value.get(attribute.key) is None:
             required = attribute.required(self) if callable(attribute.required) else attribute.required
-            if required:
+            if required and attribute.key not in self.mentioned:
                 reason = f": {required}" if isinstance(required, str) else ""
                 what = f" ({attribute.doc.rstrip('.')}{', ' + attribute.unit if attribute.unit else ''})"
                 build.mistake(path, f'"{attribute.key}" is missing{reason}{what if attribute.doc else ""}')
@@ -153,6 +192,18 @@ class Node:
         """Return the root of the tree."""
         return self if self.parent is None else self.parent.root()
 
+    def refers_to(self) -> list["Node"]:
+        """Return the nodes that its attributes name, as far as the tree has been built."""
+        root, found = self.root(), []
+        for attribute in self._attributes.values():
+            for table, name in attribute.type.references(self.__dict__.get(attribute.name)):
+                found += [nodes[name] for nodes in _tables(root, table) if isinstance(nodes.get(name), Node)]
+        return found
+
+    def referrers(self) -> list["Node"]:
+        """Return the nodes whose attributes name this one, as far as the tree has been built."""
+        return [node for node in self.root().walk() if any(other is self for other in node.refers_to())]
+
     def to_json(self) -> dict:
         """Return the node as plain JSON: all attributes that bear on results, defaults included."""
         written = {}
@@ -168,15 +219,26 @@ class Node:
         name = f"{cls.__module__.removeprefix('snakefold.')}.{cls.__qualname__}"
         if name not in definitions:
             definitions[name] = {}  # stops the recursion of classes that contain themselves
-            definitions[name] = {
-                "type": "object",
-                "description": (cls.__doc__ or cls.__name__).strip().split("\n")[0],
-                "properties": {a.key: a.schema(definitions) for a in cls._attributes.values()}
+            caught = [a.type.item.schema(definitions) for a in cls._attributes.values() if a.catches]
+            definitions[name] = mapping(
+                definitions,
+                {a.key: a.schema(definitions) for a in cls._attributes.values()}
                 | ({cls.chosen_by: {"type": "string"}} if cls.chosen_by else {}),
-                "required": [a.key for a in cls._attributes.values() if a.required is True],
-                "additionalProperties": False,
-            }
+                [a.key for a in cls._attributes.values() if a.required is True],
+                description=(cls.__doc__ or cls.__name__).strip().split("\n")[0],
+                additionalProperties=caught[0] if caught else False,
+            )
         return {"$ref": f"#/$defs/{name}"}
+
+
+def _tables(root: Node, table: str) -> Iterator[dict]:
+    """Yield the mappings of nodes that the names of a reference are looked up in, as in "regions or partitions"."""
+    for path in table.split(" or "):
+        value: object = root
+        for step in path.split("."):
+            value = getattr(value, step, None)
+        if isinstance(value, dict):
+            yield value
 
 
 def _nodes_in(value: object) -> Iterator[Node]:
@@ -194,6 +256,9 @@ def _check_order(cls: type, first: list[str], second: list[str]) -> None:
     common = [n for n in second if n in first]
     if common != [n for n in first if n in second]:
         raise AttributeOrderError(f"{cls.__name__}: its bases build {listed(common)} in different orders")
+
+
+_OWN_NAMES = frozenset((*vars(Node), *Node.__annotations__))
 
 
 def _thread(cls: type, inherited: dict[str, Attribute], declared: dict[str, Any]) -> dict[str, Attribute]:

@@ -6,6 +6,7 @@ takes over the named keys. References are relative to the file in which they sta
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +27,25 @@ class Document:
 
     def locate(self, path: TreePath) -> str:
         """Return `file:line` of a path, or of the nearest thing above it that stands in a file."""
-        for n in range(len(path), -1, -1):
-            if path[:n] in self.marks:
-                return str(self.marks[path[:n]])
-        return self.sources[0].path
+        return next((str(self.marks[at]) for at in readings(path) if at in self.marks), self.sources[0].path)
 
     def folder_of(self, path: TreePath) -> Path:
         """Return the folder of the file in which a value stands: file names in it are relative to that."""
         file = self.locate(path).rpartition(":")[0] or self.sources[0].path
         return Path(file).parent
+
+
+def readings(path: TreePath) -> Iterator[TreePath]:
+    """Yield the places where what a path names may stand, the exact one first, and then all that it stands in.
+
+    A parameter of a model may stand among its constants, its parameters, or beside its other keys.
+    """
+    yield path
+    above = path[:-2] if path[-2:-1] in (("constants",), ("parameters",)) else path[:-1]
+    for steps in ((), ("constants",), ("parameters",)) if path else ():
+        yield (*above, *steps, path[-1])
+    for n in range(len(path) - 1, -1, -1):
+        yield path[:n]
 
 
 def parse(path: str | Path) -> Document:
@@ -81,6 +92,7 @@ class _Resolver:
     def __init__(self):
         self.files: dict[str, object] = {}
         self.sources: dict[str, Source] = {}
+        self.unreadable: dict[str, UserError] = {}
         self.mistakes: list[Mistake] = []
         self.paths: dict[str, str] = {}  # real path -> the path under which the file was met first
         self.referred, self.left = 0, MOST_REFERRED  # references that are being followed; what they may still bring in
@@ -91,9 +103,15 @@ class _Resolver:
         return self.paths.setdefault(real, str(path))
 
     def file(self, path: str, asked_from: str) -> object:
-        """Return the marked tree of a file, read once."""
+        """Return the marked tree of a file, read once, also where it cannot be read."""
+        if path in self.unreadable:
+            raise self.unreadable[path]
         if path not in self.files:
-            self.files[path], self.sources[path] = read_file(path, asked_from)
+            try:
+                self.files[path], self.sources[path] = read_file(path, asked_from)
+            except UserError as error:
+                self.unreadable[path] = error
+                raise
         return self.files[path]
 
     def resolve(self, value, at, open_nodes):

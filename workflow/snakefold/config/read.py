@@ -15,10 +15,13 @@ from typing import NamedTuple
 
 import yaml
 
+from snakefold.config.files import read_bytes
 from snakefold.errors import UserError
 
 MOST_BYTES = {".yaml": 2_000_000, ".yml": 2_000_000, ".json": 64_000_000}
-MOST_VALUES = 1_000_000  # of a YAML file, aliases expanded
+MOST_VALUES = 400_000  # of a file, aliases expanded
+MOST_NUMBERS = 3_000_000  # of those in long lists of a JSON file
+INSTEAD = "import positions or pairs from CSV"
 MOST_DEPTH = 100
 
 
@@ -80,13 +83,11 @@ def read_file(path: str, asked_from: str = "") -> tuple[object, Source]:
     if ending not in MOST_BYTES:
         raise UserError(f"a circuit file should end in: {', '.join(MOST_BYTES)}{asked}", where=path)
     try:
-        raw = Path(path).read_bytes()
+        raw = read_bytes(path, MOST_BYTES[ending])
     except (OSError, ValueError) as error:  # ValueError: a null character in its name
         raise UserError(f"cannot be read: {getattr(error, 'strerror', error)}{asked}", where=path) from None
     if len(raw) > MOST_BYTES[ending]:
-        raise UserError(
-            f"is larger than {MOST_BYTES[ending] // 1_000_000} MB; import positions or pairs from CSV", where=path
-        )
+        raise UserError(f"is larger than {MOST_BYTES[ending] // 1_000_000} MB; {INSTEAD}", where=path)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,6 +95,9 @@ def read_file(path: str, asked_from: str = "") -> tuple[object, Source]:
         raise UserError("is not UTF-8 text", where=f"{path}:{line}") from None
     tree = _Json(text, path).value() if ending == ".json" else _read_yaml(text, path)
     return tree, Source(path, len(raw), hashlib.blake2b(raw, digest_size=16).hexdigest())
+
+
+_TOO_MUCH = f"holds too much: more than {MOST_VALUES} values or {MOST_DEPTH} levels (aliases count); {INSTEAD}"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -124,7 +128,7 @@ _SCALARS = {
 
 def _read_yaml(text: str, path: str) -> object:
     try:
-        _check_depth(text, path)
+        _check_size(text, path)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -141,17 +145,17 @@ def _read_yaml(text: str, path: str) -> object:
     return _Yaml(path).convert(node, 0)
 
 
-def _check_depth(text: str, path: str) -> None:
-    """Refuse what is nested too deeply before it is composed: libyaml's binding recurses without a limit of its own."""
+def _check_size(text: str, path: str) -> None:
+    """Refuse what is too much before it is composed: libyaml's binding recurses without a limit of its own."""
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for n, event in enumerate(yaml.parse(text, _Loader)):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > MOST_DEPTH:
-                at = f"{path}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
-                raise UserError(f"holds too much: more than {MOST_DEPTH} levels", where=at)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if depth > MOST_DEPTH or n > 2 * MOST_VALUES:  # at most two events each
+            at = f"{path}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+            raise UserError(_TOO_MUCH, where=at)
 
 
 class _Yaml:
@@ -170,7 +174,7 @@ class _Yaml:
     def convert(self, node, depth):
         self.left -= 1
         if self.left < 0 or depth > MOST_DEPTH:
-            self.fail(node, f"holds too much: more than {MOST_VALUES} values or {MOST_DEPTH} levels (aliases count)")
+            self.fail(node, _TOO_MUCH)
         if isinstance(node, yaml.ScalarNode):
             if node.tag not in _SCALARS:
                 self.fail(node, f'the tag "{node.tag}" is not allowed: plain YAML only')
@@ -208,10 +212,15 @@ class _Json:
     _SPACE = re.compile(r"[ \t\r\n]*")
     _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
     _NUMBERS = re.compile(r"\[[-0-9.eE+, ]+\]")  # such as a position: read at once, and known by one mark
+    _RUN = re.compile(r"[-0-9.eE+,\s\[\]]*")  # such as many positions
+    _LONG = 4000  # characters
+    _decode = json.JSONDecoder().raw_decode
     _WORDS = {"true": True, "false": False, "null": None}
 
     def __init__(self, text: str, path: str):
         self.text, self.path, self.at = text, path, 0
+        self.left, self.numbers_left = MOST_VALUES, MOST_NUMBERS
+        self.tried = 0  # up to where it was tried to read numbers at once
         self.starts = [0, *(m.end() for m in re.finditer("\n", text))]
 
     def value(self) -> object:
@@ -226,9 +235,9 @@ class _Json:
         line = bisect.bisect_right(self.starts, self.at)
         return Mark(self.path, line, self.at - self.starts[line - 1] + 1)
 
-    def fail(self, message: str):
+    def fail(self, message: str, what: str = "malformed JSON: "):
         mark = self.mark()
-        raise UserError(f"malformed JSON: {message}", where=f"{mark}:{mark.column}")
+        raise UserError(what + message, where=f"{mark}:{mark.column}")
 
     def skip(self) -> None:
         self.at = self._SPACE.match(self.text, self.at).end()
@@ -251,13 +260,14 @@ class _Json:
         return text
 
     def any(self, depth: int) -> object:
-        if depth > MOST_DEPTH:
-            self.fail(f"more than {MOST_DEPTH} levels")
+        self.left -= 1
+        if depth > MOST_DEPTH or self.left < 0:
+            self.fail(_TOO_MUCH, "")
         first = self.peek()
         if first == '"':
             return self.string()
         if first in ("{", "["):
-            return self.mapping(depth) if first == "{" else self.sequence(depth)
+            return self.mapping(depth) if first == "{" else self.numbers() or self.sequence(depth)
         for word, value in self._WORDS.items() if first in ("t", "f", "n") else ():
             if self.text.startswith(word, self.at):
                 self.at += len(word)
@@ -290,6 +300,24 @@ class _Json:
                     self.fail("a comma before '}'")
         self.at += 1
         return result
+
+    def numbers(self) -> list | None:
+        """Return a long list of numbers, or of lists of numbers, without marks; None where that is not what follows."""
+        long = self.at + self._LONG
+        if self.at < self.tried or self._RUN.match(self.text, self.at, long).end() < long:
+            return None
+        self.tried = end = self._RUN.match(self.text, self.at).end()
+        n = self.text.count(",", self.at, end)
+        if n > self.numbers_left:
+            self.fail(f"holds too much: more than {MOST_NUMBERS} numbers; {INSTEAD}", "")
+        try:
+            value, stop = self._decode(self.text, self.at)
+        except (ValueError, RecursionError):  # malformed: read on and say where
+            return None
+        if stop > end or any(isinstance(x, list) for row in value if isinstance(row, list) for x in row):
+            return None
+        self.at, self.numbers_left = stop, self.numbers_left - n
+        return value
 
     def sequence(self, depth: int) -> Sequence:
         result = Sequence(self.mark())

@@ -10,7 +10,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.sampling import distinct_rows
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses, split
-from snakefold.errors import UserError
+from snakefold.errors import UserError, listed
 
 
 class _FixedDegree(ConnectivityStrategy):
@@ -32,6 +32,13 @@ class _FixedDegree(ConnectivityStrategy):
             return []
         what = "source" if self.partitioned_by == "target" else "target"
         return [(name, f"{degree} distinct partners asked for, but there are only {partners} {what} cells")]
+
+    def naming_faults(self) -> list[str]:
+        if not (out := self.left_out()):
+            return super().naming_faults()
+        left_out = listed(f"{a} to {b}" for a, b in out)
+        what = "partners are drawn over all its types together, so that no pair can be left out"
+        return [f"{what} (got: null for {left_out}); give such types a strategy of their own"]
 
     def expected(self, pair: Pair, n_cells: Mapping[str, int]) -> tuple[float, float]:
         partners = self.sides()[1]

@@ -36,9 +36,9 @@ class FixedTotalNumber(ConnectivityStrategy):
     )
     number = Attribute(
         types.PairTableOf(types.number(min=0)),
-        required=lambda node: False if node.probability is not None else 'or "probability"',
+        required=lambda node: False if "probability" in node.mentioned else 'or "probability"',
         doc="Number of synapses: one, or a table {source type: {target type: number}}, also as CSV; rounded.",
-        constraint=lambda node, _: 'give "number" or "probability", not both' if node.probability is not None else None,
+        constraint=lambda node, _: 'give this or "probability", not both' if "probability" in node.mentioned else None,
     )
     sizes = Attribute(
         types.DictOf(types.integer(min=1)),

@@ -14,6 +14,8 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
+from snakefold.errors import listed
+from snakefold.rng import drawn_with
 
 Arrays = dict[str, np.ndarray]
 Pair = tuple[str, str]  # (source cell type, target cell type)
@@ -50,6 +52,10 @@ class Given:
     numbers: Mapping[Pair, int] = field(default_factory=dict)
 
 
+def _any(value: object) -> bool:
+    return True
+
+
 class Side(Node):
     """The cells on one side of a connection."""
 
@@ -63,9 +69,13 @@ class Side(Node):
     morpho_loader = types.later("How morphologies are read.")
 
 
+NAMES = types.OneOf((lambda value: isinstance(value, list), types.ListOf(types.name())), (_any, types.name()))
 OUTPUT_NAMING = types.OneOf(
-    (lambda value: isinstance(value, str), types.name()),
-    (lambda value: True, types.DictOf(types.DictOf(types.name()))),
+    (
+        lambda value: isinstance(value, dict),
+        types.DictOf(types.DictOf(types.OneOf((lambda value: value is None, types.nothing()), (_any, NAMES)))),
+    ),
+    (_any, NAMES),
 )
 
 
@@ -95,38 +105,55 @@ class ConnectivityStrategy(Node):
         default=lambda node: [],
         doc="Strategies whose synapses must be there before.",
     )
+    rng = drawn_with()
 
     output_naming = Attribute(
         OUTPUT_NAMING,
         default=lambda node: {},
         doc=(
-            "Names of its edge sets: one, where it connects one pair of types, or {source type: {target type: name}}; "
-            "its own name, or name_SOURCE_to_TARGET where there are several, if not given."
+            "Names of its edge sets: one name, to which _SOURCE_to_TARGET is added where it connects several pairs of "
+            "types, or {source type: {target type: name}} with the names of some pairs, null for a pair that is left "
+            "out; its own name if not given. A list has one name: each pair has one edge set."
         ),
     )
 
+    def names_of(self, pair: Pair) -> list[str]:
+        """Return the names that the description gives to the edge set of a pair; none where the pair is left out."""
+        (pre, post), naming = pair, self.output_naming
+        if isinstance(naming, dict):
+            if post in naming.get(pre, {}):
+                return _listed(naming[pre][post])
+            naming = None
+        several = len(self.presynaptic.cell_types) * len(self.postsynaptic.cell_types) > 1
+        bases = [self.node_name] if naming is None else _listed(naming)
+        return [f"{base}_{pre}_to_{post}" if several else base for base in bases]
+
     def edge_sets(self) -> dict[str, Pair]:
         """Return its edge sets: name -> (source cell type, target cell type)."""
-        several = len(self.presynaptic.cell_types) * len(self.postsynaptic.cell_types) > 1
-        naming = self.output_naming
-        named = {} if isinstance(naming, str) else naming
-        usual = {(a, b): f"{self.node_name}_{a}_to_{b}" if several else self.node_name for a, b in self.pairs()}
-        if isinstance(naming, str) and not several:
-            usual = dict.fromkeys(usual, naming)
-        return {named.get(a, {}).get(b) or name: (a, b) for (a, b), name in usual.items()}
+        return {self.names_of(pair)[0]: pair for pair in self.pairs()}
 
     def naming_faults(self) -> list[str]:
         """Return what is wrong with the names of its edge sets."""
         naming, pairs = self.output_naming, self.pairs()
-        if isinstance(naming, str):
-            return [f"one name for {len(pairs)} edge sets; give {{source: {{target: name}}}}"] if len(pairs) > 1 else []
-        found = [
-            f"no pair {a} to {b} is connected by it" for a, row in naming.items() for b in row if (a, b) not in {*pairs}
-        ]
+        named = [(a, b) for a, row in naming.items() for b in row] if isinstance(naming, dict) else []
+        known = {*pairs, *self.left_out()}
+        found = [f"no pair {a} to {b} is connected by it" for a, b in named if (a, b) not in known]
+        for pre, post in pairs:
+            if len(names := self.names_of((pre, post))) > 1:
+                found.append(f"{pre} to {post} is one edge set and has one name (got: {listed(names)})")
+        if self.left_out() and not pairs:
+            found.append("leaves out every pair: leave out the strategy")
         return found + (["two of its edge sets have one name"] if len(self.edge_sets()) < len(pairs) else [])
 
     def pairs(self) -> list[Pair]:
-        """Return the pairs of types that it connects."""
+        """Return the pairs of types that it connects: all but those left out in `output_naming`."""
+        return [pair for pair in self._all_pairs() if self.names_of(pair)]
+
+    def left_out(self) -> list[Pair]:
+        """Return the pairs of its types that `output_naming` leaves out."""
+        return [pair for pair in self._all_pairs() if not self.names_of(pair)]
+
+    def _all_pairs(self) -> list[Pair]:
         return [(pre, post) for pre in self.presynaptic.cell_types for post in self.postsynaptic.cell_types]
 
     def faults(self, n_cells: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -194,10 +221,15 @@ class AfterConnectivity(Node):
         default=lambda node: [],
         doc="Hooks that come before; otherwise they run in the order of their names.",
     )
+    rng = drawn_with()
 
     def postprocess(self, edges: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all edges of the sets it rewrites and adds: {set: {"source", "target": (n,) node ids, columns}}."""
         raise NotImplementedError
+
+
+def _listed(names: str | list[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 def split(pairs: list[Pair], sizes: tuple[list[int], list[int]], source: np.ndarray, target: np.ndarray):

@@ -18,14 +18,21 @@ class FixedPositions(PlacementStrategy):
 
     algorithm_version: ClassVar[int] = 1
 
-    positions = Attribute(types.Positions(), required=True, unit="um", doc="Positions, [[x, y, z], ...].")
+    positions = Attribute(
+        types.Array(None, 3, says="a list of points [x, y, z]"),
+        required=True,
+        unit="um",
+        doc="Positions, [[x, y, z], ...].",
+    )
 
     _by_chunk: tuple[np.ndarray, np.ndarray] | None = None  # chunk ids and positions, in chunk order
 
     def indicator(self, cell_type: str) -> dict | None:
         return None if self.positions is None else {"count": len(self.positions)}
 
-    def deal(self, totals: dict[str, int], pieces: Pieces, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    def deal(
+        self, totals: dict[str, int], shares: dict[str, np.ndarray], pieces: Pieces, grid: Grid
+    ) -> tuple[np.ndarray, np.ndarray]:
         chunks, counts = np.unique(grid.chunk_of(self.positions), return_counts=True)
         return chunks, np.tile(counts, (len(totals), 1))
 

@@ -54,4 +54,5 @@ class RandomPlacement(PlacementStrategy):
 
 
 def _packing(totals: dict[str, int], radii: dict[str, float], volume: float) -> float:
-    return sum(n * 4 / 3 * pi * radii.get(t, 0.0) ** 3 for t, n in totals.items()) / volume
+    radius = {t: radii.get(t, 0.0) for t in totals}
+    return sum(n * 4 / 3 * pi * radius[t] * radius[t] * radius[t] for t, n in totals.items()) / volume

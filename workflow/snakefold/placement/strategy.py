@@ -13,7 +13,9 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
-from snakefold.placement.counts import MOST_CELLS, deal
+from snakefold.placement.counts import deal
+from snakefold.placement.indicators import Indicators
+from snakefold.rng import drawn_with
 from snakefold.topology.chunks import Grid, Pieces
 
 Arrays = dict[str, np.ndarray]
@@ -56,40 +58,6 @@ class Given:
     earlier: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-class Indicators(Node):
-    """How many cells there are of a type: one of count, density, planar density, or a ratio to another type."""
-
-    INDICATORS: ClassVar[tuple[str, ...]] = ("count", "density", "planar_density", "relative_to")
-
-    count = Attribute(types.integer(min=0, max=MOST_CELLS), doc="Number of cells in all.")
-    density = Attribute(types.number(min=0), unit="um^-3", doc="Cells per volume of the partitions.")
-    planar_density = Attribute(types.number(min=0), unit="um^-2", doc="Cells per x-y area of the partitions.")
-    relative_to = Attribute(
-        types.Reference("cell_types", "cell type"), doc="Cell type whose number this one is a ratio of."
-    )
-    count_ratio = Attribute(
-        types.number(min=0),
-        required=lambda node: "relative_to needs it" if node.relative_to else False,
-        doc="Cells per cell of the type in relative_to.",
-        constraint=lambda node, _: None if node.relative_to else 'needs "relative_to"',
-    )
-    local_count_ratio = types.later("Cells per cell of the type in relative_to, chunk by chunk.")
-    density_ratio = types.later("Density per density of the type in relative_to.")
-    density_key = types.later("Name of a density volume of the partitions.")
-
-    def given(self) -> list[str]:
-        """Return the indicators that are set."""
-        return [name for name in self.INDICATORS if getattr(self, name) is not None]
-
-
-class Spatial(Indicators):
-    """The size of a cell type's cells and how many there are."""
-
-    radius = Attribute(types.number(above=0), unit="um", doc="Radius of the soma.")
-    geometry = types.later("Further measures of the cells.")
-    morphologies = types.later("Selectors of the cells' morphologies.")
-
-
 class PlacementStrategy(Node):
     """Base of the placement strategies.
 
@@ -122,15 +90,21 @@ class PlacementStrategy(Node):
     overrides = Attribute(
         types.DictOf(types.NodeOf(Indicators)),
         default=lambda node: {},
-        doc="Indicators by cell type that hold here instead of the type's own.",
+        doc="Indicators and radii by cell type that hold here instead of the type's own.",
     )
     depends_on = Attribute(
         types.ListOf(types.Reference("placement", "placement"), distinct=True),
         default=lambda node: [],
         doc="Strategies whose cells must be there before.",
     )
+    rng = drawn_with()
 
     distribute = types.later("Morphologies, rotations and properties of the cells.")
+
+    def radius_of(self, cell_type: str, own: Indicators) -> float | None:
+        """Return the soma radius, um, of a type's cells here, where its own `spatial` says `own`."""
+        override = self.overrides.get(cell_type)
+        return own.radius if override is None or override.radius is None else override.radius
 
     def indicator(self, cell_type: str) -> dict | None:
         """Return the indicator of a type where the strategy itself knows how many it places, else None."""
@@ -144,11 +118,22 @@ class PlacementStrategy(Node):
         """Return what a user should know, as in `faults`."""
         return []
 
-    def deal(self, totals: dict[str, int], pieces: Pieces, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """Return the chunks, (n,) uint64 ascending, and the number of cells of each type in them, (n_types, n)."""
-        chunks, first = pieces.by_chunk()
-        volume = np.add.reduceat(pieces.volume, first[:-1]) if len(chunks) else np.empty(0)
-        return chunks, np.array([deal(n, volume) for n in totals.values()], np.int64).reshape(len(totals), -1)
+    def deal(
+        self, totals: dict[str, int], shares: dict[str, np.ndarray], pieces: Pieces, grid: Grid
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Deal the cells of each type out to chunks; those of one type must not depend on the other types.
+
+        Parameters
+        ----------
+        totals : number of cells of each type
+        shares : for each type, what the chunks' numbers are in proportion to, (n,), in the order of `pieces`' chunks
+
+        Returns
+        -------
+        chunks, (n,) uint64 ascending, and the number of cells of each type in them, (n_types, n)
+        """
+        counts = [deal(n, shares[cell_type]) for cell_type, n in totals.items()]
+        return pieces.by_chunk()[0], np.array(counts, np.int64).reshape(len(totals), -1)
 
     def prepare(self, pieces: Pieces, grid: Grid) -> Arrays:
         """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`."""
@@ -166,6 +151,11 @@ class PlacementStrategy(Node):
         {cell type: {"position": (n, 3) um, further `columns`: (n,)}}
         """
         raise NotImplementedError
+
+    @classmethod
+    def deals(cls) -> bool:
+        """Return whether it deals cells out to chunks in its own way."""
+        return cls.deal is not PlacementStrategy.deal
 
     @classmethod
     def prepares(cls) -> bool:
@@ -199,6 +189,7 @@ class AfterPlacement(Node):
         default=lambda node: [],
         doc="Hooks that come before; otherwise they run in the order of their names.",
     )
+    rng = drawn_with()
 
     def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all cells of the types it rewrites and adds: {type: {"position": (n, 3) um, columns: (n,)}}."""

@@ -35,6 +35,12 @@ class Box:
         x, y, _ = self.dimensions
         return x * y
 
+    def holds(self, other: "Box") -> bool:
+        """Return whether another box lies in this one, but for the rounding of sums."""
+        slack = 1e-9 * max(abs(x) for x in (*self.lower, *self.upper, *other.lower, *other.upper))
+        inside = zip(self.lower, other.lower, other.upper, self.upper, strict=True)
+        return all(a - slack <= b and c <= d + slack for a, b, c, d in inside)
+
     def moved(self, axis: int, start: float) -> "Box":
         """Return the box moved along an axis so that it starts at `start`."""
         by = start - self.lower[axis]

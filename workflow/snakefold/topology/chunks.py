@@ -64,6 +64,11 @@ class Pieces:
         chunks, first = np.unique(self.chunk, return_index=True)
         return chunks, np.append(first, len(self.chunk))
 
+    def volumes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distinct chunks, (m,), and the volume in each, (m,) float64, um^3."""
+        chunks, first = self.by_chunk()
+        return chunks, np.add.reduceat(self.volume, first[:-1]) if len(chunks) else np.empty(0)
+
     def select(self, start: int, stop: int) -> "Pieces":
         """Return a run of pieces."""
         return Pieces(*(a[start:stop] for a in (self.chunk, self.partition, self.lower, self.upper)))

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from snakefold.config import types
-from snakefold.config.nodes import Attribute, Node
+from snakefold.config.nodes import Attribute, Node, unset
 from snakefold.topology.boxes import AXES, Box
 
 
@@ -12,11 +12,16 @@ class Partition(Node):
 
     A partition says what box it takes within its parent's (`layout`), which its region may then move, and what of that
     box it fills (`boxes`).
+
+    Attributes
+    ----------
+    can_move : whether its region may move it
     """
 
     kind: ClassVar[str] = "partition"
     chosen_by: ClassVar[str] = "type"
     algorithm_version: ClassVar[int] = 1
+    can_move: bool = True
 
     def layout(self, parent: Box) -> Box:
         """Return the box it takes in its parent's box."""
@@ -27,19 +32,6 @@ class Partition(Node):
         return [box]
 
 
-class Layer(Partition):
-    """A layer: the parent's box, with a thickness along one axis."""
-
-    thickness = Attribute(types.number(above=0), required=True, unit="um", doc="Extent along the axis.")
-    axis = Attribute(types.Choice("x", "y", "z"), default="z", doc="The axis that the thickness is measured along.")
-    origin = Attribute(types.Vector(types.number()), unit="um", doc="Lower corner; the parent's where it is not given.")
-
-    def layout(self, parent: Box) -> Box:
-        dimensions = list(parent.dimensions)
-        dimensions[AXES[self.axis]] = self.thickness
-        return Box.of(self.origin or parent.lower, tuple(dimensions))
-
-
 class Rhomboid(Partition):
     """A box."""
 
@@ -47,11 +39,31 @@ class Rhomboid(Partition):
         types.Vector(types.number(above=0)), unit="um", doc="Edge lengths; the parent's where they are not given."
     )
     origin = Attribute(types.Vector(types.number()), unit="um", doc="Lower corner; the parent's where it is not given.")
-
+    can_move = Attribute(
+        types.boolean(),
+        default=True,
+        semantic=False,
+        doc="Whether a region may move it; where it may not, a stack that would is a mistake.",
+    )
+    can_scale = Attribute(types.boolean(), default=True, semantic=False, doc="Accepted as the BSB's: no region scales.")
+    can_rotate = Attribute(
+        types.boolean(), default=True, semantic=False, doc="Accepted as the BSB's: no region rotates."
+    )
     orientation = types.later("Rotation of the box.")
-    can_rotate = types.later("Whether regions may rotate it.")
-    can_scale = types.later("Whether regions may scale it.")
-    can_move = types.later("Whether regions may move it.")
 
     def layout(self, parent: Box) -> Box:
         return Box.of(self.origin or parent.lower, self.dimensions or parent.dimensions)
+
+
+class Layer(Rhomboid):
+    """A layer: the parent's box, with a thickness along one axis."""
+
+    dimensions = unset
+
+    thickness = Attribute(types.number(above=0), required=True, unit="um", doc="Extent along the axis.")
+    axis = Attribute(types.Choice("x", "y", "z"), default="z", doc="The axis that the thickness is measured along.")
+
+    def layout(self, parent: Box) -> Box:
+        dimensions = list(parent.dimensions)
+        dimensions[AXES[self.axis]] = self.thickness
+        return Box.of(self.origin or parent.lower, tuple(dimensions))

@@ -9,6 +9,8 @@ from snakefold.errors import Mistake, UserError, listed
 from snakefold.topology.boxes import AXES, Box
 from snakefold.topology.partitions import Partition
 
+NO_MOVE_UM = 1e-9  # what the rounding of sums may come to
+
 
 class Region(Node):
     """Base of the regions."""
@@ -19,7 +21,7 @@ class Region(Node):
 
     children = Attribute(
         types.ListOf(types.Reference("regions or partitions", "region or partition"), distinct=True),
-        default=lambda region: [],
+        required=True,
         doc="Names of the regions and partitions in it.",
     )
 
@@ -33,12 +35,15 @@ class Group(Region):
 
 
 class Stack(Region):
-    """A region whose children lie end to end along an axis, from the anchor child's own origin upwards."""
+    """A region whose children lie end to end along an axis, in their order; the anchor child stays at its own origin.
+
+    A child that is a region is as large as the box of all that is in it.
+    """
 
     axis = Attribute(types.Choice("x", "y", "z"), default="z", doc="The axis along which the children are stacked.")
     anchor = Attribute(
         types.Reference("regions or partitions", "region or partition"),
-        doc="The child at whose origin the stack starts; the first where it is not given.",
+        doc="The child that stays at its own origin along the axis; the first where it is not given.",
         constraint=lambda region, name: (
             None if name in (region.children or []) else f'"{name}" is no child of it ({listed(region.children or [])})'
         ),
@@ -48,7 +53,9 @@ class Stack(Region):
         axis = AXES[self.axis]
         if not sizes:
             return {}
-        start = sizes[self.anchor or next(iter(sizes))].lower[axis]
+        anchor = self.anchor or next(iter(sizes))
+        before = list(sizes)[: list(sizes).index(anchor)]
+        start = sizes[anchor].lower[axis] - sum(sizes[name].dimensions[axis] for name in before)
         placed = {}
         for name, box in sizes.items():
             placed[name] = box.moved(axis, start)
@@ -61,7 +68,7 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
 
     Raises
     ------
-    UserError : a region contains itself, or a child has two parents
+    UserError : a region contains itself, a child has two parents, or a partition is moved that may not be
     """
     mistakes, parent_of = [], {}
     for name, region in regions.items():
@@ -83,12 +90,12 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
     boxes: dict[str, Box] = {}
 
     def size(name: str) -> Box:
-        """Return the box a child takes; for a region, the smallest that holds its children."""
+        """Return the box a child takes; for a region, the smallest that holds its children, or none."""
         if name in partitions:
             return partitions[name].layout(network)
         inner = list(arranged(name).values())
         if not inner:
-            return network
+            return Box(network.lower, network.lower)
         return Box(
             tuple(min(b.lower[i] for b in inner) for i in range(3)),
             tuple(max(b.upper[i] for b in inner) for i in range(3)),
@@ -104,6 +111,10 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
         for child, box in arranged(name).items():
             shift = tuple(b + n - o for b, n, o in zip(by, box.lower, own[child].lower, strict=True))
             if child in partitions:
+                if not partitions[child].can_move and max(map(abs, shift)) > NO_MOVE_UM:
+                    moved = ", ".join(f"{s:g}" for s in shift)
+                    what = f'"can_move" is false, but the region "{name}" moves it by [{moved}] um'
+                    mistakes.append(Mistake(what, partitions[child].path))
                 boxes[child] = Box.of(
                     tuple(o + s for o, s in zip(own[child].lower, shift, strict=True)), own[child].dimensions
                 )
@@ -113,6 +124,8 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
     for name in regions:
         if name not in parent_of:
             settle(name, (0.0, 0.0, 0.0))
+    if mistakes:
+        raise UserError(mistakes)
     for name in partitions:
         boxes.setdefault(name, partitions[name].layout(network))
     return boxes

@@ -1,0 +1,168 @@
+"""What must be so of a circuit as a whole: that its parts fit, can be numbered, and are made before they are used."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import isfinite, prod
+
+from snakefold.circuit import Circuit, Loaded, order_of
+from snakefold.config.nodes import Node
+from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.placement.counts import total
+from snakefold.placement.strategy import PlacementStrategy
+from snakefold.rng import DEFAULT_SEED
+from snakefold.topology.chunks import FARTHEST_CHUNK
+
+MOST_CHUNKS = 10**7  # of one partition
+
+
+def faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Yield what is wrong with a circuit as a whole; warnings and totals are added to it."""
+    circuit = loaded.circuit
+    if circuit.rng is None or circuit.rng.seed is None:
+        loaded.warnings.append(Mistake(f"no rng.seed: the fixed default {DEFAULT_SEED} is used", ("rng",)))
+    loaded.warnings.extend(circuit.rng.warnings() if circuit.rng else ())
+    yield from _package_faults(loaded)
+    if wrong := list(_partition_faults(loaded)):
+        yield from wrong
+        return
+    yield from _placement_faults(loaded)
+    for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
+        yield from _cycles(table, getattr(circuit, table))
+    yield from _hook_faults(circuit)
+    n_cells = loaded.n_cells()
+    owners: dict[str, str] = {}
+    not_placed: set[str] = set()
+    for name, strategy in circuit.connectivity.items():
+        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
+        for cell_type in types_:
+            if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
+                not_placed.add(cell_type)
+                yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
+        if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
+            for attribute, message in strategy.faults(n_cells):
+                yield Mistake(message, (*strategy.path, attribute))
+        yield from (Mistake(what, (*strategy.path, "output_naming")) for what in strategy.naming_faults())
+        for set_name in strategy.edge_sets():
+            if set_name in owners:
+                yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
+            owners.setdefault(set_name, name)
+
+
+def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Warn of packages that are missing or of another version; yield requirements that are none."""
+    for i, text in enumerate(loaded.circuit.packages):
+        from importlib.metadata import PackageNotFoundError, version
+
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        try:
+            wanted = Requirement(text)
+            there = version(wanted.name)
+        except InvalidRequirement as error:
+            yield Mistake(f"should be: a requirement, as in numpy>=2 ({str(error).splitlines()[0]})", ("packages", i))
+        except PackageNotFoundError:
+            loaded.warnings.append(Mistake(f"{wanted.name} is not installed", ("packages", i)))
+        else:
+            if there not in wanted.specifier:
+                loaded.warnings.append(Mistake(f"{wanted} is asked for (installed: {there})", ("packages", i)))
+
+
+def _hook_faults(circuit: Circuit) -> Iterator[Mistake]:
+    """Yield the populations and edge sets that hooks rewrite before they are made, or make twice."""
+    sets = [s for name in circuit.connectivity for s in circuit.connectivity[name].edge_sets()]
+    for hooks, what, made in (
+        (circuit.after_placement, "cell type", {t for t in circuit.cell_types if circuit.placed_by(t)}),
+        (circuit.after_connectivity, "edge set", set(sets)),
+    ):
+        for name in order_of(hooks):
+            hook = hooks[name]
+            for i, rewritten in enumerate(hook.rewrites):
+                if rewritten not in made:
+                    hint = f'no {what} "{rewritten}" is made before it{did_you_mean(rewritten, made)}'
+                    yield Mistake(f"{hint} ({listed(sorted(made))})", (*hook.path, "rewrites", i))
+            for added in hook.adds:
+                if added in made:
+                    yield Mistake(f'the {what} "{added}" is made already; rewrite it', (*hook.path, "adds"))
+                made.add(added)
+    for hook in circuit.after_connectivity.values():
+        for added, pair in hook.adds.items():
+            if len(pair) != 2:
+                what = f"should be: [source cell type, target cell type] (got: {listed(pair)})"
+                yield Mistake(what, (*hook.path, "adds", added))
+
+
+def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
+    network = loaded.circuit.network
+    for name, box in loaded.boxes.items():
+        if not all(d > 0 for d in box.dimensions) or not isfinite(box.volume):
+            yield Mistake(
+                f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name)
+            )
+            continue
+        corners = zip(box.lower, box.upper, network.origin, network.chunk_size, strict=True)
+        span = [((low - origin) / size, (high - origin) / size) for low, high, origin, size in corners]
+        n = prod(max(high - low, 1.0) for low, high in span)
+        if n > MOST_CHUNKS or max(abs(end) for ends in span for end in ends) > FARTHEST_CHUNK:
+            most = f"at most {MOST_CHUNKS:.0e}, {FARTHEST_CHUNK} from the origin along an axis"
+            what = f"is cut into {n:.3g} chunks ({most})"
+            yield Mistake(f"{what}; network.chunk_size should be larger", ("partitions", name))
+        elif not network.box.holds(box):
+            what = f"reaches out of the network: {box.lower} to {box.upper} um, the network {network.box.lower} to "
+            loaded.warnings.append(Mistake(f"{what}{network.box.upper} um", ("partitions", name)))
+    for name, region in loaded.circuit.regions.items():
+        if not region.children:
+            loaded.warnings.append(Mistake("has no children: nothing is in it", ("regions", name)))
+
+
+def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
+    circuit = loaded.circuit
+
+    space = loaded.space()
+    for cell_type in circuit.cell_types:
+        if not _made(circuit, cell_type):
+            loaded.warnings.append(Mistake("is placed by no strategy", ("cell_types", cell_type)))
+    reported: set[Mistake] = set()
+    for name, strategy in circuit.placement.items():
+        totals = loaded.totals.setdefault(name, {})
+        for cell_type in strategy.cell_types:
+            try:
+                totals[cell_type] = total(circuit.indicator(strategy, cell_type), space)
+            except UserError as error:
+                own = ("cell_types", cell_type, "spatial")
+                found = [m if m.path else replace(m, path=own) for m in error.mistakes]
+                yield from (m for m in found if m not in reported)
+                reported.update(found)
+        for cell_type in strategy.overrides:
+            if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
+                yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
+        if len(totals) < len(strategy.cell_types):
+            continue
+        radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
+        volume = sum(space.sizes[partition][0] for partition in strategy.partitions)
+        for message in strategy.faults(totals, radii, volume):
+            yield Mistake(message, strategy.path)
+        loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))
+
+
+def _density_ratios_of(circuit: Circuit, strategy: PlacementStrategy) -> set[str]:
+    """Return the other types whose densities a strategy takes ratios of: it may override those, too."""
+    said = [[strategy.overrides.get(t), circuit.cell_types[t].spatial] for t in strategy.cell_types]
+    by_type = [[node for node in nodes if node is not None] for nodes in said]
+    ratios = [nodes for nodes in by_type if any(node.density_ratio is not None for node in nodes)]
+    return {node.relative_to for nodes in ratios for node in nodes if node.relative_to}
+
+
+def _made(circuit: Circuit, cell_type: str) -> bool:
+    return bool(circuit.placed_by(cell_type)) or any(cell_type in h.adds for h in circuit.after_placement.values())
+
+
+def _cycles(table: str, nodes: dict[str, Node]) -> Iterator[Mistake]:
+    for name, node in nodes.items():
+        reached, frontier = set(), list(node.depends_on)
+        while frontier:
+            other = frontier.pop()
+            if other not in reached and other in nodes:
+                reached.add(other)
+                frontier.extend(nodes[other].depends_on)
+        if name in reached:
+            yield Mistake("depends on itself, directly or through others", (table, name, "depends_on"))
