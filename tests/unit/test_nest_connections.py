@@ -1,15 +1,20 @@
 """Weights and delays: drawn by block, collapsed by pair, whatever the blocks."""
 
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snakefold.config.context import BuildContext, building
 from snakefold.nest import connections
 from snakefold.nest.connections import both_ways, collapsed, synapses
 from snakefold.nest.distributions import draw, fault, samples
+from snakefold.nest.values import CellDistribution
 from snakefold.streams import stream
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40).map(sorted)
@@ -20,7 +25,8 @@ def blocks_of(pairs, size):
     target, source = (np.array(c, np.int64) for c in zip(*pairs, strict=True)) if pairs else (np.empty(0, int),) * 2
     weight, delay = np.exp2(np.arange(len(pairs))), np.arange(len(pairs), dtype=float)
     for at in range(0, len(pairs), size):
-        yield tuple(column[at : at + size] for column in (source, target, weight, delay))
+        rows = slice(at, at + size)
+        yield source[rows], target[rows], {"weight": weight[rows], "delay": delay[rows]}
 
 
 @given(PAIRS, st.integers(1, 12))
@@ -29,7 +35,8 @@ def test_collapse_sums_each_pair_across_blocks(pairs, size):
     for edge, pair in enumerate(pairs):
         weight, delay = expected.get(pair, (0.0, float(edge)))
         expected[pair] = weight + 2.0**edge, delay
-    made = [columns for block in collapsed(blocks_of(pairs, size)) for columns in zip(*block, strict=True)]
+    blocks = collapsed(blocks_of(pairs, size))
+    made = [row for s, t, of in blocks for row in zip(s, t, of["weight"], of["delay"], strict=True)]
     assert [(t, s) for s, t, _, _ in made] == sorted(set(pairs))
     assert {(t, s): (w, d) for s, t, w, d in made} == expected
 
@@ -53,14 +60,17 @@ class FileOfEdges:
 def test_nothing_but_edge_set_synapse_and_block_enters_a_draw(monkeypatch):
     monkeypatch.setattr(connections, "BLOCK", 10)
     number = {"distribution": "normal", "mean": 0.2, "std": 0.3}
-    synapse, purpose = {"weight": number, "delay": number}, ("simulate", "s", "connection", "set", 0)
-    made = list(synapses(FileOfEdges(25), synapse, purpose, 7, 0.1))
+    synapse = {"weight": number, "delay": number, "receptor_type": None, "parameters": {"tau_rec": number}}
+    purpose = ("simulate", "s", "connection", "set", 0)
+    made = list(synapses(FileOfEdges(25), synapse, purpose, 7, 0.1, None))
     assert [len(source) for source, *_ in made] == [10, 10, 5]
     alone = draw(number, 10, stream(7, *purpose, "weight", 1))
-    np.testing.assert_array_equal(made[1][2], alone)
-    assert not np.array_equal(made[0][2], made[1][2]) and not np.array_equal(made[0][2], made[0][3])
-    assert min(delay.min() for *_, delay in made) >= 0.1 > min(weight.min() for *_, weight, _ in made)
-    assert next(synapses(FileOfEdges(5), synapse | {"delay": None}, purpose, 7, 0.1))[3] is None
+    np.testing.assert_array_equal(made[1][2]["weight"], alone)
+    drawn = [values[name][:5].tolist() for *_, values in made for name in ("weight", "delay", "tau_rec")]
+    assert len({tuple(five) for five in drawn}) == 9
+    assert min(of["delay"].min() for *_, of in made) >= 0.1 > min(of["weight"].min() for *_, of in made)
+    without = next(synapses(FileOfEdges(5), synapse | {"delay": None}, purpose, 7, 0.1, None))
+    assert set(without[2]) == {"weight", "tau_rec"}
 
 
 NUMBERS = [
@@ -68,6 +78,7 @@ NUMBERS = [
     ({"distribution": "lognormal", "mean": 0.0, "std": 1.0, "max": 2.0}, 0.0, 2.0),
     ({"distribution": "exponential", "beta": 2.0, "min": 1.0}, 1.0, math.inf),
     ({"distribution": "uniform", "min": -1.0, "max": 1.0}, -1.0, 1.0),
+    ({"distribution": "uniform_int", "max": 4}, 0, 3),
     (3.0, 3.0, 3.0),
 ]
 
@@ -96,6 +107,8 @@ def test_means_are_nests():
         ({"distribution": "normal", "mean": -9.0, "std": 1.0}, "fewer than one"),
         ({"distribution": "normal", "mean": float("nan"), "std": 1.0}, "mean should be a finite number"),
         ({"distribution": "uniform", "min": 0.0, "max": 1.0}, "min should be at least 0.01"),
+        ({"distribution": "uniform_int", "max": 0.5}, "max should be a whole number >= 1"),
+        ({"distribution": "uniform_int", "max": 3}, "0, its least value, should be at least 0.01"),
         (float("inf"), "a finite number is expected"),
         (True, "a finite number is expected"),
     ],
@@ -106,3 +119,21 @@ def test_faults(number, words):
     if words and isinstance(number, dict):
         with pytest.raises(ValueError, match=words):
             draw(number, 3, stream(1, "x"), least=0.01)
+
+
+def test_whole_numbers_are_whole_and_all_of_them():
+    drawn = draw({"distribution": "uniform_int", "max": 4}, 2000, stream(1, "x"))
+    assert drawn.dtype == np.int64 and set(drawn) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("name", ["normal", "lognormal", "exponential", "uniform"])
+def test_numbers_that_are_not_given_are_nests(name):
+    code = (
+        "import os; os.environ['PYNEST_QUIET'] = '1'\nimport inspect, json, nest.random\n"
+        f"f = inspect.signature(nest.random.{name}).parameters\nprint(json.dumps({{k: p.default for k, p in f.items()}}))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    defaults = json.loads(said.splitlines()[-1])
+    with building(BuildContext()) as build:
+        made = CellDistribution.build({"distribution": name}, ("x",)).resolved()
+    assert build.mistakes == [] and made == {"distribution": name, **defaults}

@@ -254,6 +254,13 @@ def test_external_devices_are_those_of_nest(circuit, tmp_path):
         np.testing.assert_array_equal(volt.data("a"), meter.data("a")[41::2])
 
 
+def test_a_multimeter_that_says_nothing_samples_at_the_resolution_as_the_bsbs_does(tmp_path):
+    slice_ = slice_of(tmp_path, {"meter": {"device": "multimeter", "properties": ["V_m"], "targetting": ALL}})
+    assert slice_["devices"]["meter"]["interval"] == slice_["run"]["resolution"]
+    outside = EXTERNAL | {"nest_model": "multimeter", "constants": {"record_from": ["V_m"]}}
+    assert slice_of(tmp_path, {"meter": outside})["devices"]["meter"]["interval"] == 1.0, "NEST's own default"
+
+
 REFUSED = {
     "weight_recorder": '"weight_recorder" records what no result is made of (recorders: spike_recorder, multimeter',
     "correlation_detector": "records what no result is made of",

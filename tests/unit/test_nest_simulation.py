@@ -192,16 +192,20 @@ def test_provenance_has_versions_and_no_path(results):
 CONNECTIONS = (
     RUN
     + """
+from snakefold.nest.network import Network
 from snakefold.nest.targetting import chosen_by_all
+from snakefold.nest.values import restored
 nest = simulation.load()
-built = simulation._build(
-    nest, asked["simulation"], asked["nodes"], asked["edges"], lambda line: None,
-    chosen_by_all(asked["simulation"], asked["nodes"]),
+asked["simulation"] = restored(asked["simulation"], {})
+simulation._set_kernel(nest, asked["simulation"])
+built = Network(
+    nest, asked["simulation"], asked["nodes"], asked["edges"],
+    chosen_by_all(asked["simulation"], asked["nodes"]), lambda line: None,
 )
 found = nest.GetConnections(source=nest.NodeCollection(range(1, nest.network_size + 1))).get(
     ["source", "target", "weight", "delay", "synapse_model"]
 )
-header = built[0]
+header = built.header
 print(json.dumps([header.first, [list(map(str, v)) if k == "synapse_model" else list(v) for k, v in found.items()],
     list(found)]))
 """

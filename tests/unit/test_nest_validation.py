@@ -1,6 +1,7 @@
 """Validation: every mistake gets its verdict and its place; what could not be asked is never called a mistake."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -264,3 +265,85 @@ def test_verdicts_are_read_as_written(tmp_path, verdicts):
 
 def test_messages_name_no_path_of_this_machine(verdicts):
     assert not [v.message for v in verdicts["basal"] if re.search(r"/(home|tmp|root)/", v.message)]
+
+
+MULTI = cell("iaf_psc_exp_multisynapse", {"tau_syn": [1.0, 2.0]})
+NOT_SUPPORTED = "cannot be connected: This synapse model is not supported by the neuron model"
+DRAWN = {"tau_plus": normal(20.0, 1.0)}
+REFUSED = {
+    # name: (synapse, target, key of the synapse, words)
+    "port_out_of_range": (synapse(receptor_type=3), "M", "receptor_type", '"iaf_psc_exp_multisynapse": 1, 2)'),
+    "port_not_given": (synapse(), "M", "receptor_type", '(receptor types of "iaf_psc_exp_multisynapse": 1, 2)'),
+    "port_below": (synapse(receptor_type=0), "M", "receptor_type", '"iaf_psc_exp_multisynapse": 1, 2)'),
+    "ports_drawn": (
+        synapse(receptor_type={"distribution": "uniform_int", "max": 3}),
+        "M",
+        "receptor_type",
+        '"iaf_psc_exp_multisynapse": 1, 2)',
+    ),
+    "port_with_names": (synapse(receptor_type=9), "C", "receptor_type", '"iaf_cond_alpha_mc": 1 soma_exc, 2 soma_inh,'),
+    "port_of_none": (synapse(receptor_type=1), "A", "receptor_type", '(receptor types of "iaf_psc_exp": 0)'),
+    "no_port_at_all": (synapse(receptor_type=0), "E", "receptor_type", '(receptor types of "cm_default": none)'),
+    "eprop": (synapse("eprop_synapse_bsshslm_2020"), "A", "model", NOT_SUPPORTED),
+    "urbanczik": (synapse("urbanczik_synapse"), "A", "model", NOT_SUPPORTED),
+    "clopath": (synapse("clopath_synapse"), "A", "model", NOT_SUPPORTED),
+    "learning_signal": (synapse("eprop_learning_signal_connection_bsshslm_2020"), "A", "model", "cannot be connected"),
+    "dopamine": (synapse("stdp_dopamine_synapse"), "A", "model", "No volume transmitter"),
+    "gap": (synapse("gap_junction", delay=None), "A", "model", "does not support gap junction"),
+    "gap_of_one": (synapse("gap_junction", delay=None), "G", "model", "does not support gap junction output"),
+    "rate": (synapse("rate_connection_instantaneous", delay=None), "A", "model", "instantaneous rate output"),
+    "common": (synapse("stdp_synapse_hom") | {"parameters": DRAWN}, "A", ("parameters", "tau_plus"), "common to all"),
+    "common_weight": (synapse("static_synapse_hom_w"), "A", "weight", "Setting of individual weights is not possible"),
+    "unknown_drawn": (
+        synapse("stdp_synapse") | {"parameters": {"tau_pluss": normal(20.0, 1.0)}},
+        "A",
+        None,
+        "tau_plus",
+    ),
+    "negative_drawn": (
+        synapse("tsodyks_synapse") | {"parameters": {"U": normal(-9.0, 1.0)}},
+        "A",
+        ("parameters", "U"),
+        "U cannot be -9.0",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(cache):
+    cells = {"A": cell(), "M": MULTI, "C": cell("iaf_cond_alpha_mc"), "G": cell("hh_psc_alpha_gap")}
+    cells["E"] = cell("cm_default")
+    connections = {name: connection("A", to, tried, key=name) for name, (tried, to, _, _) in REFUSED.items()}
+    fine = synapse("stdp_synapse", receptor_type=2) | {"parameters": DRAWN}
+    connections["fine"] = connection("A", "M", fine, key="fine")
+    return validate(slice_of(cells, connections))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_connection_that_nest_refuses(refusals, name):
+    _, _, key, words = REFUSED[name]
+    told = {v.path[6:]: v.message for v in refusals if v.answer == "no" and v.path[3:4] == (name,)}
+    place = ("parameters", "tau_pluss") if key is None else key if isinstance(key, tuple) else (key,)
+    assert told.keys() == {place}
+    assert words in told[place]
+
+
+def test_parameters_of_each_synapse_are_taken(refusals):
+    told = [v for v in refusals if v.path[3:4] == ("fine",)]
+    assert told and {v.answer for v in told} == {"yes"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("tau_m", {"a": 1}, "tau_m should be a number, ms (got: {"),
+        ("V_m", [1.0], "V_m should be a number, mV (got: [1.0])"),
+        ("node_uses_wfr", True, "can be read, not set"),
+        ("t_ref", -1.0, "t_ref cannot be -1.0"),
+        ("tau_M", 1.0, 'no parameter "tau_M"; did you mean "tau_m" (ms)?'),
+        ("C_m", math.inf, "should be finite"),
+    ],
+)
+def test_parameter_that_nest_refuses(key, value, words):
+    (told,) = mistakes(validate(slice_of({"A": cell(constants={key: value})})))
+    assert told.path == (*ROOT, "cell_models", "A", "constants", key) and words in told.message

@@ -1,4 +1,5 @@
-# Build: one job per part, from its slice of the typed tree (in params) and the data files that the slice names.
+# Build: one job per part, from its slice of the typed tree (in params) and the data files that the slice names, and one
+# per file in NESTML, which makes an extension module of NEST.
 # Guarantees: the only jobs through which an edit of the description enters the workflow.
 
 
@@ -23,3 +24,27 @@ rule build:
     shell:
         "snakefold_job build --slice {params.slice:q}"
         " --inputs {input.parts:q} --files {input.files:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule build_module:
+    input:
+        lambda w: list(PLAN.modules[w.module].files.values()),
+    output:
+        PLAN.library("{module}"),
+    log:
+        log_of("build", "module/{module}"),
+    benchmark:
+        benchmark_of("build", "module/{module}")
+    params:
+        slice=lambda w: PLAN.slice_file(PLAN.modules[w.module].digest),
+    threads: 2
+    resources:
+        mem_mb=2000,
+    priority: 100
+    conda:
+        f"{ENVS}/module.yaml"
+    message:
+        "build: extension module {wildcards.module}"
+    shell:
+        "snakefold_job build_module --slice {params.slice:q} --source {input:q} --threads {threads}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -26,6 +26,7 @@ ENVS = f"{workflow.basedir}/envs"
 wildcard_constraints:
     tile=r"\d+",
     color=r"\d+",
+    module="|".join(map(re.escape, PLAN.modules)) or "none",
     simulation="|".join(map(re.escape, PLAN.simulations)) or "none",
 
 

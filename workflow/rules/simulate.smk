@@ -31,6 +31,7 @@ for name in PLAN.simulations:
         input:
             build=PLAN.built("simulate", name),
             validate=PLAN.path("validate", f"{name}.h5"),
+            modules=PLAN.libraries[name],
             circuit=PLAN.path("circuit_config.json"),
             nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
             edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
@@ -49,5 +50,5 @@ for name in PLAN.simulations:
         message:
             f"simulate: {name}"
         shell:
-            "snakefold_job simulate --build {input.build:q} --nodes {input.nodes:q} --edges {input.edges:q}"
-            " --folder {params.folder:q} --journal {params.journal:q} > {log:q} 2>&1"
+            "snakefold_job simulate --build {input.build:q} --modules {input.modules:q}"
+            " --nodes {input.nodes:q} --edges {input.edges:q} --folder {params.folder:q} --journal {params.journal:q} > {log:q} 2>&1"

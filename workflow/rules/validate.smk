@@ -10,6 +10,7 @@ rule validated:
 rule validate:
     input:
         build=PLAN.built("simulate", "{simulation}"),
+        modules=lambda w: PLAN.libraries[w.simulation],
     output:
         PLAN.path("validate", "{simulation}.h5"),
     log:
@@ -22,4 +23,4 @@ rule validate:
     message:
         "validate: simulation {wildcards.simulation} against NEST"
     shell:
-        "snakefold_job validate --build {input.build:q} --output {output:q} > {log:q} 2>&1"
+        "snakefold_job validate --build {input.build:q} --modules {input.modules:q} --output {output:q} > {log:q} 2>&1"

@@ -6,6 +6,7 @@ result: it is left out of the content digest that results carry.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from snakefold import components, hdf5
 from snakefold.circuit import Loaded, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
+from snakefold.config.parse import readings
+from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
-from snakefold.nest.devices import report_file
-from snakefold.nest.targetting import has_node_sets
+from snakefold.loading import BrokenCircuit
+from snakefold.nest import modules
+from snakefold.nest.description import result_files
 from snakefold.placement.counts import partitions_of
-from snakefold.slices import canonical, digest_of
+from snakefold.slices import canonical, digest_of, named_files
 from snakefold.topology.tiles import number_of_tiles
 
 
@@ -77,7 +81,13 @@ class Hook:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the rules need to know of a circuit, from which the same DAG follows in every process."""
+    """Everything that the rules need to know of a circuit, from which the same DAG follows in every process.
+
+    Attributes
+    ----------
+    modules : extension modules that are compiled, by name
+    libraries : of each simulation, those of its extension modules that are files, in their order
+    """
 
     circuit: str
     results: str
@@ -88,6 +98,8 @@ class Plan:
     after_placement: dict[str, Hook]
     after_connectivity: dict[str, Hook]
     simulations: tuple[str, ...]
+    modules: dict[str, Part]
+    libraries: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
 
     # Where things lie
@@ -99,6 +111,10 @@ class Plan:
     def built(self, *part: str) -> str:
         """Return the file of a part."""
         return self.path("build", *part) + ".h5"
+
+    def library(self, module: str) -> str:
+        """Return the library of an extension module that is compiled."""
+        return self.path("build/module", f"{module}.so")
 
     def nodes(self, cell_type: str) -> str:
         """Return the final node file of a cell type."""
@@ -148,12 +164,7 @@ class Plan:
 
     def simulation_outputs(self, name: str) -> list[str]:
         """Return the files that a simulation writes."""
-        simulation = self.parts[f"simulate/{name}"].slice
-        files = ["simulation_config.json", "spikes.h5", "provenance.json"]
-        if has_node_sets(simulation):
-            files.append("node_sets.json")
-        for device, made in sorted(simulation["devices"].items()):
-            files += [report_file(device, made["properties"], variable) for variable in made["properties"]]
+        files = result_files(self.parts[f"simulate/{name}"].slice)
         return [self.path("simulations", name, file) for file in files]
 
     def final_files(self) -> list[str]:
@@ -173,11 +184,8 @@ class Plan:
     def locate(self, path: tuple) -> str:
         """Return `file:line` of a path into the description."""
         marks = self.parts["parse"].slice["marks"]
-        for n in range(len(path), -1, -1):
-            mark = marks.get(json.dumps(path[:n]))
-            if mark:
-                return f"{mark[0]}:{mark[1]}"
-        return self.circuit
+        found = (marks[key] for at in readings(path) if (key := json.dumps(at)) in marks)
+        return next((f"{file}:{line}" for file, line, *_ in found), self.circuit)
 
     # Frozen
 
@@ -194,7 +202,9 @@ class Plan:
     def from_json(cls, tree: dict) -> "Plan":
         """Return the plan of `to_json`."""
         made = dict(tree)
-        made["parts"] = {k: Part(v["slice"], v["files"], tuple(v["inputs"])) for k, v in tree["parts"].items()}
+        for key in ("parts", "modules"):
+            made[key] = {k: Part(v["slice"], v["files"], tuple(v["inputs"])) for k, v in tree[key].items()}
+        made["libraries"] = _tuples(tree["libraries"])
         for key, what in (("placements", Placement), ("connections", Connection)):
             made[key] = {name: what(**_tuples(fields)) for name, fields in tree[key].items()}
         for key in ("after_placement", "after_connectivity"):
@@ -203,11 +213,15 @@ class Plan:
 
     def freeze(self) -> Path:
         """Write the plan and its slices, each under its digest, and return the plan's file."""
-        for part in self.parts.values():
-            _write_once(Path(self.slice_file(part.digest)), canonical(part.slice))
+        for digest, slice_ in self.slices().items():
+            _write_once(Path(self.slice_file(digest)), canonical(slice_))
         path = Path(self.path(".plan", f"{self.digest}.json"))
         _write_once(path, canonical(self.to_json()))
         return path
+
+    def slices(self) -> dict[str, dict]:
+        """Return the slices of all jobs that have one, by their digests."""
+        return {part.digest: part.slice for part in (*self.parts.values(), *self.modules.values())}
 
     def slice_file(self, digest: str) -> str:
         """Return the file of a slice."""
@@ -269,8 +283,11 @@ def make(
         after_placement=after_placement,
         after_connectivity=after_connectivity,
         simulations=tuple(sorted(_chosen(simulations, list(circuit.simulations)))),
+        modules={},
+        libraries={},
         warnings=tuple(str(w) for w in loaded.warnings),
     )
+    _add_modules(plan, circuit)
     if simulated:
         _add_simulations(plan, loaded)
     return plan
@@ -285,12 +302,20 @@ def _parse_part(loaded: Loaded) -> Part:
     )
 
 
-def _part(slice_: dict, component: Node, inputs: tuple[str, ...] = (), tiles: int | None = None) -> Part:
+def _part(
+    slice_: dict,
+    component: Node,
+    inputs: tuple[str, ...] = (),
+    tiles: int | None = None,
+    others: Iterable[Node] = (),
+) -> Part:
+    """Return a part; `others` are components that may be in its slice besides its own."""
     slice_ = {"schema": hdf5.SCHEMA_VERSION, **slice_, "component": components.record(component)}
     if tiles is not None:
         slice_["tiles"] = tiles
-    files = {f.digest: str(f.path) for node in component.walk() for f in vars(node).values() if isinstance(f, DataFile)}
-    return Part(json.loads(canonical(slice_)), files, inputs)
+    files = components.data_files(component, *others)
+    slice_ = json.loads(canonical(slice_))
+    return Part(slice_, {digest: files[digest] for digest in named_files(slice_)}, inputs)
 
 
 def _grid(circuit) -> dict:
@@ -300,15 +325,18 @@ def _grid(circuit) -> dict:
 def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Placement:
     circuit, strategy = loaded.circuit, loaded.circuit.placement[name]
     kinds = {
-        t: {"radius": circuit.cell_types[t].spatial.radius, "indicator": circuit.indicator(strategy, t)}
+        t: {
+            "radius": strategy.radius_of(t, circuit.cell_types[t].spatial),
+            "indicator": circuit.indicator(strategy, t),
+        }
         for t in strategy.cell_types
     }
     n_cells = sum(loaded.totals[name].values())
     n_tiles = number_of_tiles(tiles, n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * 2e-4)
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
-    slice_ = {"phase": "place", "name": name, "seed": circuit.seed, "types": kinds, "grid": _grid(circuit)}
-    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles)
+    slice_ = {"phase": "place", "name": name, "seed": circuit.seed_of(strategy), "types": kinds, "grid": _grid(circuit)}
+    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles, circuit.placement.values())
     reads = sorted({t for other in strategy.depends_on for t in circuit.placement[other].cell_types})
     alone = all(circuit.placed_by(t) == [name] for t in strategy.cell_types)
     return Placement(
@@ -340,7 +368,7 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
     slice_ = {
         "phase": "connect",
         "name": name,
-        "seed": circuit.seed,
+        "seed": circuit.seed_of(strategy),
         "grid": _grid(circuit),
         "sets": {s: list(pair) for s, pair in sets.items()},
         "expected": {s: [mean, sd] if mean == mean else None for s, (mean, sd) in expected.items()},
@@ -371,7 +399,7 @@ def _hooks(hooks: dict, phase: str, circuit, parts: dict[str, Part]) -> dict[str
             files[added] = None
             stage[added] = 0
         made[name] = files
-        slice_ = {"phase": phase, "name": name, "seed": circuit.seed, "grid": _grid(circuit)}
+        slice_ = {"phase": phase, "name": name, "seed": circuit.seed_of(hook), "grid": _grid(circuit)}
         parts[f"{phase}/{name}"] = _part(slice_, hook)
     return {name: Hook(files) for name, files in made.items()}
 
@@ -396,11 +424,29 @@ def _chosen(asked: object, known: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _add_modules(plan: Plan, circuit) -> None:
+    for name in plan.simulations:
+        libraries = []
+        for module in circuit.simulations[name].modules:
+            if isinstance(module, modules.NestmlFile):
+                key = modules.name_of(module)
+                plan.modules[key] = Part(modules.slice_of(module), {module.digest: str(module.path)})
+                libraries.append(plan.library(key))
+            elif isinstance(module, DataFile):
+                libraries.append(str(module.path))
+        plan.libraries[name] = tuple(libraries)
+
+
 def _add_simulations(plan: Plan, loaded: Loaded) -> None:
     slices, mistakes = simulation_slices(plan, loaded)
     if mistakes:
-        raise UserError(mistakes).located(loaded.document.locate)
-    plan.parts.update({f"simulate/{name}": Part(slice_) for name, slice_ in slices.items()})
+        error = BrokenCircuit(UserError(mistakes).located(loaded.document.locate).mistakes)
+        error.survivor = loaded
+        raise error
+    for name, slice_ in slices.items():
+        files = components.data_files(loaded.circuit.simulations[name])
+        named = {digest: files[digest] for digest in named_files(slice_)}
+        plan.parts[f"simulate/{name}"] = Part(slice_, named)
 
 
 def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list[Mistake]]:
@@ -415,7 +461,7 @@ def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list
     with building(build):
         for name in plan.simulations:
             simulation = circuit.simulations[name]
-            resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets, n_cells)
+            resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets, n_cells, circuit.rng)
             head = {"schema": hdf5.SCHEMA_VERSION, "phase": "simulate", "version": simulation.algorithm_version}
             slices[name] = json.loads(canonical(head | resolved))
-    return slices, build.mistakes
+    return slices, without_what_follows(build.mistakes, loaded.document.tree, circuit)

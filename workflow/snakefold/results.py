@@ -118,7 +118,7 @@ def claim(folder: str, circuit: str) -> None:
 def obsolete(plan: Plan) -> list[Path]:
     """Return results of components that are no longer in the description, which are no part of the circuit."""
     kept = {Path(file) for file in plan.final_files()}
-    kept |= {Path(plan.built(part)) for part in plan.parts}
+    kept |= {Path(plan.built(part)) for part in plan.parts} | {Path(plan.library(module)) for module in plan.modules}
     kept |= {Path(plan.path("validate", f"{name}.h5")) for name in plan.simulations}
     found = [
         path
@@ -144,7 +144,7 @@ def remove_obsolete(plan: Plan) -> list[Path]:
 def prune(plan: Plan) -> None:
     """Remove frozen plans and journals that no run needs any more, after a run that succeeded."""
     current = f"{plan.digest}.json"
-    slices = {f"{part.digest}.json" for part in plan.parts.values()}
+    slices = {f"{digest}.json" for digest in plan.slices()}
     for path in Path(plan.path(".plan")).glob("*.json"):
         if path.name not in (current, Path(OWNER).name):
             path.unlink(missing_ok=True)

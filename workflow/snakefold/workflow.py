@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snakefold import results
-from snakefold.circuit import BrokenCircuit, load
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.loading import BrokenCircuit, load
+from snakefold.nest.modules import located
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, make, simulation_slices, thaw
 
@@ -37,13 +38,13 @@ def plan_for(config: dict) -> Plan:
         plan = thaw(frozen)
         if (plan.circuit, plan.results) == (str(keys["circuit"]), folder):
             return plan
+    tiles = None if keys["tiles"] == "auto" else int(keys["tiles"])
     try:
         loaded = load(str(keys["circuit"]))
+        results.check_owner(folder, str(keys["circuit"]))
+        plan = make(loaded, folder, tiles, keys["simulations"])
     except BrokenCircuit as error:
         raise with_simulator(error, folder) from None
-    results.check_owner(folder, str(keys["circuit"]))
-    tiles = None if keys["tiles"] == "auto" else int(keys["tiles"])
-    plan = make(loaded, folder, tiles, keys["simulations"])
     results.check_recorded(plan)
     return plan
 
@@ -117,7 +118,7 @@ def ask_simulator(plan: Plan) -> list[str]:
     ------
     UserError : everything that NEST answered "no" to, with file and line
     """
-    verdicts = _verdicts([plan.parts[f"simulate/{name}"].slice for name in plan.simulations])
+    verdicts = _verdicts({name: plan.parts[f"simulate/{name}"].slice for name in plan.simulations}, plan)
     if wrong := mistakes(verdicts):
         raise UserError(dict.fromkeys(wrong)).located(plan.locate)
     return list(dict.fromkeys(f"{v.question}: {v.message}" for v in unreachable(verdicts)))
@@ -128,31 +129,18 @@ def with_simulator(error: BrokenCircuit, folder: str = "results") -> UserError:
     loaded = error.survivor
     if loaded is None:
         return error
-    slices, unresolved = simulation_slices(make(loaded, folder, simulated=False), loaded)
-    gone = {
-        t: set(loaded.document.tree.get(t) or ()) - set(getattr(loaded.circuit, t))
-        for t in ("cell_types", "connectivity")
-    }
-    wrong = [m for m in [*unresolved, *mistakes(_verdicts(list(slices.values())))] if not _follows(m.path, gone)]
-    ours = [*error.mistakes, *UserError(dict.fromkeys(wrong)).located(loaded.document.locate).mistakes]
-    return UserError(ours)
+    plan = make(loaded, folder, simulated=False)
+    slices, unresolved = simulation_slices(plan, loaded)
+    wrong = UserError([*unresolved, *mistakes(_verdicts(slices, plan))]).located(loaded.document.locate)
+    return UserError(dict.fromkeys((*error.mistakes, *wrong.mistakes))).located(loaded.document.locate)
 
 
-def _follows(path: tuple, gone: dict[str, set[str]]) -> bool:
-    """Return whether a mistake in a simulation is only that what it names is itself broken."""
-    if len(path) < 4:
-        return False
-    key = str(path[3])
-    return (path[2] == "cell_models" and key in gone["cell_types"]) or (
-        path[2] == "connection_models" and any(key == n or key.startswith(f"{n}_") for n in gone["connectivity"])
-    )
-
-
-def _verdicts(slices: list[dict]) -> list[Verdict]:
-    """Return NEST's verdicts on some simulations."""
+def _verdicts(slices: dict[str, dict], plan: Plan) -> list[Verdict]:
+    """Return NEST's verdicts on some simulations of a plan, by their names."""
     from snakefold.nest.validation import validate_all
 
-    return [verdict for answers in validate_all(slices).values() for verdict in answers]
+    simulations = [located(slice_, plan.libraries[name]) for name, slice_ in slices.items()]
+    return [verdict for answers in validate_all(simulations).values() for verdict in answers]
 
 
 def job_environment(library: Path) -> None:

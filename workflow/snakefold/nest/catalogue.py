@@ -107,7 +107,7 @@ class Catalogue:
         place, build = folder(), _build()
         if place is None or build is None or None in digests:
             return None
-        text = json.dumps([build, list(modules), digests, _digest(str(SERVER))])
+        text = json.dumps([build, digests, _digest(str(SERVER))])
         return place / f"nest-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
 
     def _write(self) -> None:

@@ -1,162 +1,31 @@
-"""The description of a NEST simulation: its cell models and connection models, and the slice a job runs from."""
+"""The description of a NEST simulation, and the slice that a job runs it from."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
+from snakefold import components
 from snakefold.components import Component
 from snakefold.config import types
 from snakefold.config.context import current
 from snakefold.config.nodes import Attribute, Node
-from snakefold.config.types import PairTable
 from snakefold.errors import did_you_mean, listed
-from snakefold.nest.devices import CONSTANT
+from snakefold.nest.devices import report_file
+from snakefold.nest.hooks import file_faults
+from snakefold.nest.models import CONNECTION_MODEL, CellModel
+from snakefold.nest.modules import ModuleOf, resolved
+from snakefold.nest.targetting import has_node_sets
+from snakefold.rng import Rng, own_seed, simulator_seed_of
 
-PARAMETERS = {  # distribution -> (what it needs, what it may have), as NEST names them
-    "normal": (("mean", "std"), ("min", "max")),
-    "lognormal": (("mean", "std"), ("min", "max")),
-    "exponential": (("beta",), ("min", "max")),
-    "uniform": (("min", "max"), ()),
-}
-
-
-def _needs(name: str):
-    return lambda node: node.distribution is not None and name in PARAMETERS[node.distribution][0]
+VERBOSITIES = ("ALL", "DEBUG", "STATUS", "INFO", "PROGRESS", "DEPRECATED", "WARNING", "ERROR", "FATAL", "QUIET")
+WAVEFORM_RELAXATION = ("use_wfr", "wfr_comm_interval", "wfr_interpolation_order", "wfr_max_iterations", "wfr_tol")
 
 
-def _allows(name: str):
-    def wrong(node, _):
-        if node.distribution is None:
-            return None
-        known = sum(PARAMETERS[node.distribution], ())
-        return None if name in known else f"a {node.distribution} distribution has no {name} (it has: {listed(known)})"
-
-    return wrong
+def _relaxed(node: Node, _: object) -> str | None:
+    return "use_wfr is off" if node.use_wfr is False else None
 
 
-class CellDistribution(Node):
-    """A distribution that a parameter of each cell is drawn from; values outside its bounds are drawn again."""
-
-    distribution = Attribute(types.Choice(*PARAMETERS), required=True, doc="Name of the distribution.")
-    mean = Attribute(types.number(), required=_needs("mean"), constraint=_allows("mean"), doc="Mean.")
-    std = Attribute(types.number(min=0), required=_needs("std"), constraint=_allows("std"), doc="Standard deviation.")
-    beta = Attribute(types.number(above=0), required=_needs("beta"), constraint=_allows("beta"), doc="Mean.")
-    min = Attribute(types.number(), required=_needs("min"), constraint=_allows("min"), doc="Lower bound.")
-    max = Attribute(types.number(), required=_needs("max"), constraint=_allows("max"), doc="Upper bound.")
-
-    def resolved(self, source: str = "", target: str = "") -> dict | None:
-        """Return {"distribution": ..., its numbers} for one pair of types; None where a table lacks the pair."""
-        numbers = {a.name: getattr(self, a.name) for a in self.attributes() if getattr(self, a.name) is not None}
-        for name, value in numbers.items():
-            if isinstance(value, PairTable):
-                numbers[name] = value.value(source, target)
-                if numbers[name] is None:
-                    return None
-        return numbers
-
-
-class SynapseDistribution(CellDistribution):
-    """A distribution that a parameter of each synapse is drawn from; its numbers may be tables over pairs of types."""
-
-    mean = Attribute(
-        types.PairTableOf(types.number()), required=_needs("mean"), constraint=_allows("mean"), doc="Mean."
-    )
-    std = Attribute(
-        types.PairTableOf(types.number(min=0)),
-        required=_needs("std"),
-        constraint=_allows("std"),
-        doc="Standard deviation.",
-    )
-    beta = Attribute(
-        types.PairTableOf(types.number(above=0)), required=_needs("beta"), constraint=_allows("beta"), doc="Mean."
-    )
-    min = Attribute(
-        types.PairTableOf(types.number()), required=_needs("min"), constraint=_allows("min"), doc="Lower bound."
-    )
-    max = Attribute(
-        types.PairTableOf(types.number()), required=_needs("max"), constraint=_allows("max"), doc="Upper bound."
-    )
-
-
-def _is_distribution(value: object) -> bool:
-    return isinstance(value, dict) and "distribution" in value
-
-
-CELL_NUMBER = types.OneOf((_is_distribution, types.NodeOf(CellDistribution)), (lambda value: True, types.number()))
-CELL_CONSTANT = types.OneOf(
-    (_is_distribution, types.NodeOf(CellDistribution)),
-    (lambda value: isinstance(value, str) and value.startswith("="), types.number()),
-    (lambda value: True, types.anything()),
-)
-SYNAPSE_NUMBER = types.OneOf(
-    (_is_distribution, types.NodeOf(SynapseDistribution)), (lambda value: True, types.PairTableOf(types.number()))
-)
-
-
-class CellModel(Node):
-    """The NEST model of a cell type."""
-
-    model = Attribute(types.string(), default="iaf_psc_alpha", doc="Name of the NEST model.")
-    constants = Attribute(
-        types.DictOf(CELL_CONSTANT, names=False),
-        default=lambda node: {},
-        doc="Parameters of the model, in NEST's units: values, or {distribution: ...} for one value per cell.",
-    )
-    parameters = Attribute(
-        types.DictOf(CELL_NUMBER, names=False),
-        default=lambda node: {},
-        doc="Parameters of each cell: a value or {distribution: ...}.",
-    )
-
-    def resolved(self) -> dict:
-        """Return {"model", "constants", "parameters"} as plain JSON; distributions are all among the parameters."""
-        values = {**self.constants, **self.parameters}
-        drawn = {k: v.resolved() for k, v in values.items() if isinstance(v, Node)}
-        drawn |= {k: v for k, v in self.parameters.items() if not isinstance(v, Node)}
-        constants = {k: v for k, v in self.constants.items() if k not in drawn}
-        return {"model": self.model, "constants": constants, "parameters": drawn}
-
-
-class SynapseModel(Node):
-    """One synapse model of a connection."""
-
-    model = Attribute(types.string(), default="static_synapse", doc="Name of the NEST synapse model.")
-    weight = Attribute(
-        SYNAPSE_NUMBER,
-        required=True,
-        doc="Weight: a value, a table {source type: {target type: value}}, or {distribution: ...}.",
-    )
-    delay = Attribute(SYNAPSE_NUMBER, unit="ms", doc="Delay, as the weight; required where the model has one.")
-    receptor_type = Attribute(types.integer(min=0), doc="Receptor port of the target model.")
-    constants = Attribute(
-        types.DictOf(CONSTANT, names=False), default=lambda node: {}, doc="Parameters of the synapse model."
-    )
-
-    def resolved(self, source: str, target: str) -> dict:
-        """Return the synapse of one pair of types as plain JSON; mistakes of tables go to the current build."""
-        numbers = {}
-        for name in ("weight", "delay"):
-            value = getattr(self, name)
-            if isinstance(value, PairTable):
-                numbers[name] = value.value(source, target)
-            else:
-                numbers[name] = value.resolved(source, target) if value is not None else None
-            if value is not None and numbers[name] is None:
-                current().mistake((*self.path, name), f"the table has no value for {source} to {target}")
-        return {"model": self.model, **numbers, "receptor_type": self.receptor_type, "constants": self.constants}
-
-
-class ConnectionModel(Node):
-    """The NEST synapses of an edge set, or of all edge sets of a connectivity strategy."""
-
-    tag = Attribute(types.string(), doc="Name of the edge set or strategy, where it is not the key.")
-    synapses = Attribute(
-        types.ListOf(types.NodeOf(SynapseModel), least=1), required=True, doc="Synapses made for each edge."
-    )
-    multapses = Attribute(
-        types.Choice("collapse", "keep"),
-        default="collapse",
-        doc="Several edges of one pair of cells: one synapse of summed weight, or one each.",
-    )
+def _order(node: Node, value: int) -> str | None:
+    return _relaxed(node, value) or (f"should be: 0, 1 or 3 (got: {value})" if value == 2 else None)
 
 
 class NestSimulation(Node):
@@ -173,20 +42,66 @@ class NestSimulation(Node):
         default=1,
         doc="Number of NEST's virtual processes. Spikes depend on it, so it is fixed here and not by the machine.",
     )
-    seed = Attribute(
-        types.integer(min=1, max=2**32 - 1), doc="Seed of NEST's own generators; from rng.seed if not given."
+    verbosity = Attribute(
+        types.Choice(*VERBOSITIES, *(f"M_{name}" for name in VERBOSITIES)),
+        default="M_ERROR",
+        doc="What NEST writes to the job's log; changes no result.",
     )
-    modules = Attribute(types.ListOf(types.string(), distinct=True), default=lambda node: [], doc="Extension modules.")
+    rng = Attribute(
+        types.Reference("rng.settings", "entry of rng.settings"),
+        doc="The entry with the seed of NEST's own generators.",
+    )
+    seed = Attribute(
+        types.integer(min=1, max=2**32 - 1),
+        constraint=lambda node, _: 'give "seed" or "rng", not both' if "rng" in node.mentioned else None,
+        doc="Seed of NEST's own generators; from rng.seed if neither this nor rng is given.",
+    )
+    use_wfr = Attribute(
+        types.boolean(),
+        doc="Whether gap junctions are solved by waveform relaxation; NEST's default, true, if not given.",
+    )
+    wfr_comm_interval = Attribute(
+        types.number(above=0),
+        unit="ms",
+        constraint=_relaxed,
+        doc="Interval of waveform relaxation between exchanges; NEST's, 1, if not given.",
+    )
+    wfr_interpolation_order = Attribute(
+        types.integer(min=0, max=3),
+        constraint=_order,
+        doc="Order of its interpolation, 0, 1 or 3; NEST's, 3, if not given.",
+    )
+    wfr_max_iterations = Attribute(
+        types.integer(min=1), constraint=_relaxed, doc="Its most iterations; NEST's, 15, if not given."
+    )
+    wfr_tol = Attribute(
+        types.number(min=0), constraint=_relaxed, doc="Where it has converged; NEST's, 0.0001, if not given."
+    )
+    modules = Attribute(
+        types.ListOf(ModuleOf(), distinct=True),
+        default=lambda node: [],
+        doc="Extension modules: names of installed ones, .so files, or .nestml files, which a job compiles.",
+    )
     cell_models = Attribute(
         types.DictOf(types.NodeOf(CellModel)), required=True, doc="Model of each cell type that is simulated."
     )
     connection_models = Attribute(
-        types.DictOf(types.NodeOf(ConnectionModel)),
+        types.DictOf(CONNECTION_MODEL),
         default=lambda node: {},
         doc="Synapses of each edge set, by its name or that of its strategy; edge sets without one are left out.",
     )
     devices = Attribute(
-        types.DictOf(Component("device", "device")), default=lambda node: {}, doc="Stimuli and recorders."
+        types.DictOf(Component("device", "device", "external")), default=lambda node: {}, doc="Stimuli and recorders."
+    )
+    after_prepare = Attribute(
+        types.DictOf(Component("after_prepare", "strategy")),
+        default=lambda node: {},
+        doc="Hooks before it runs, in the order of their names.",
+    )
+    after_simulation = Attribute(
+        types.DictOf(Component("after_simulation", "strategy")),
+        default=lambda node: {},
+        doc="Hooks after its results are written, in the order of their names.",
     )
 
     def resolved(
@@ -195,12 +110,14 @@ class NestSimulation(Node):
         cell_types: list[str],
         edge_sets: dict[str, tuple[str, str, str]],
         n_cells: Mapping[str, int] | None = None,
+        rng: Rng | None = None,
     ) -> dict:
         """Return what a job needs to run it, as plain JSON; mistakes go to the current build.
 
         Parameters
         ----------
         seed : root seed
+        rng : the seeds that components may name
         cell_types : of the circuit
         edge_sets : name -> (strategy, source cell type, target cell type)
         n_cells : cell type -> wanted number, of those of which it is known
@@ -212,23 +129,54 @@ class NestSimulation(Node):
                 build.mistake(
                     (*self.path, "cell_models", name),
                     f'no cell type "{name}"{did_you_mean(name, cell_types)} (cell types: {listed(cell_types)})',
+                    ("cell_types", name),
                 )
-        return {
+        relaxation = {name: getattr(self, name) for name in WAVEFORM_RELAXATION if getattr(self, name) is not None}
+        verbosity = self.verbosity.removeprefix("M_")
+        devices = {name: self.devices[name].resolved(simulated, n_cells or {}, rng) for name in sorted(self.devices)}
+        for device in devices.values():
+            if device["kind"] == "multimeter" and device["interval"] is None:
+                device["interval"] = self.resolution
+        made = {
             "name": self.node_name,
             "seed": seed,
             "run": {
                 "duration": self.duration,
                 "resolution": self.resolution,
                 "threads": self.threads,
-                "rng_seed": self.seed,
-                "modules": self.modules,
+                "rng_seed": self.seed if self.rng is None else simulator_seed_of(self, rng),
+                "modules": [resolved(module) for module in self.modules],
+                **({"wfr": relaxation} if relaxation else {}),
             },
-            "cells": {name: self.cell_models[name].resolved() for name in simulated},
-            "connections": self._connections(simulated, edge_sets),
-            "devices": {name: self.devices[name].resolved(simulated, n_cells or {}) for name in sorted(self.devices)},
+            "cells": {name: self.cell_models[name].resolved(rng) for name in simulated},
+            "connections": self._connections(simulated, edge_sets, n_cells or {}, rng),
+            "devices": devices,
+            **({"verbosity": verbosity} if verbosity != "ERROR" else {}),
         }
+        for name, what in file_faults(self.after_simulation, result_files(made)):
+            build.mistake(self.after_simulation[name].path, what)
+        return made | self._hooks(rng)
 
-    def _connections(self, simulated: list[str], edge_sets: dict[str, tuple[str, str, str]]) -> dict:
+    def _hooks(self, rng: Rng | None) -> dict:
+        """Return the hooks by kind and name."""
+        made: dict[str, dict] = {}
+        for kind in ("after_prepare", "after_simulation"):
+            for name, hook in getattr(self, kind).items():
+                adds = {"adds": sorted(hook.adds())} if kind == "after_simulation" else {}
+                made.setdefault(kind, {})[name] = {
+                    "hook": {"component": components.record(hook)},
+                    **adds,
+                    **own_seed(hook, rng),
+                }
+        return made
+
+    def _connections(
+        self,
+        simulated: list[str],
+        edge_sets: dict[str, tuple[str, str, str]],
+        n_cells: Mapping[str, int],
+        rng: Rng | None,
+    ) -> dict:
         build = current()
         strategies = list(dict.fromkeys(strategy for strategy, _, _ in edge_sets.values()))
         tags = {model.tag or key: key for key, model in self.connection_models.items()}
@@ -238,6 +186,7 @@ class NestSimulation(Node):
                 build.mistake(
                     (*self.path, "connection_models", key),
                     f'no edge set or connectivity strategy "{tag}"{did_you_mean(tag, known)} ({listed(known)})',
+                    ("connectivity", tag),
                 )
         connections = {}
         for name in sorted(edge_sets):
@@ -249,13 +198,23 @@ class NestSimulation(Node):
             missing = [t for t in dict.fromkeys((source, target)) if t not in simulated]
             if missing:
                 if name in tags:
-                    build.mistake(model.path, f"connects {listed(missing)}, which has no cell model here")
+                    lacks = [(*self.path, "cell_models", t) for t in missing]
+                    build.mistake(model.path, f"connects {listed(missing)}, which has no cell model here", *lacks)
                 continue
-            connections[name] = {
-                "key": key,
-                "source": source,
-                "target": target,
-                "multapses": model.multapses,
-                "synapses": [s.resolved(source, target) for s in model.synapses or []],
-            }
+            connections[name] = model.resolved(key, source, target, n_cells, rng)
         return connections
+
+
+def result_files(simulation: Mapping) -> list[str]:
+    """Return the names of the files that a simulation writes.
+
+    Parameters
+    ----------
+    simulation : its slice
+    """
+    files = ["simulation_config.json", "spikes.h5", "provenance.json"]
+    if has_node_sets(simulation):
+        files.append("node_sets.json")
+    for device, made in sorted(simulation["devices"].items()):
+        files += [report_file(device, made["properties"], variable) for variable in made["properties"]]
+    return files + [file for hook in simulation.get("after_simulation", {}).values() for file in hook["adds"]]

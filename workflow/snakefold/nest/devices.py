@@ -8,11 +8,11 @@ from snakefold.config import types
 from snakefold.config.context import current
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import listed
+from snakefold.nest.rules import RuleTargetting
+from snakefold.nest.targetting import AllCells
+from snakefold.nest.values import CELL_CONSTANT, has, number_of
+from snakefold.rng import Rng, drawn_with, own_seed
 
-CONSTANT = types.OneOf(
-    (lambda value: isinstance(value, str) and value.startswith("="), types.number()),
-    (lambda value: True, types.anything()),
-)
 # NEST's recorders that results are read from: their roles. Of what is recorded by others there are no results.
 RECORDERS = {"spike_recorder": "spike_recorder", "multimeter": "multimeter", "voltmeter": "multimeter"}
 _STIMULI = ("spike_train_injector",)  # which NEST takes for a neuron
@@ -34,6 +34,11 @@ def role_fault(model: str, defaults: Mapping[str, object]) -> str:
     return f'"{model}" is no device; it is of the type "{element}"'
 
 
+TARGETTING = types.OneOf(
+    (has("rule"), types.NodeOf(RuleTargetting)), (lambda value: True, Component("targetting", "strategy", "all"))
+)
+
+
 class Device(Node):
     """Base of the devices."""
 
@@ -43,10 +48,15 @@ class Device(Node):
     nest_model: ClassVar[str]
     role: ClassVar[str] = "stimulus"
 
-    targetting = Attribute(Component("targetting", "strategy", "all"), required=True, doc="What it is connected to.")
+    targetting = Attribute(
+        TARGETTING,
+        default=lambda node: AllCells.build({}, (*node.path, "targetting"), node),
+        doc="What it is connected to: cells chosen by a strategy, or by a rule of NEST's; all cells if not given.",
+    )
     weight = Attribute(types.number(), doc="Weight of its connections.")
     delay = Attribute(types.number(above=0), unit="ms", doc="Delay of its connections.")
     receptor_type = Attribute(types.integer(min=0), doc="Receptor port of its targets.")
+    rng = drawn_with()
 
     def constants(self) -> dict:
         """Return the parameters of the NEST device: the attributes that the class itself declares."""
@@ -54,18 +64,25 @@ class Device(Node):
         values = {a.name: getattr(self, a.name) for a in self.attributes() if a.name not in common}
         return {name: value for name, value in values.items() if value is not None}
 
-    def resolved(self, simulated: list[str], n_cells: Mapping[str, int]) -> dict:
+    def made_as(self) -> str:
+        """Return what results are made of: a spike_recorder, a multimeter, or nothing: a stimulus."""
+        return self.role
+
+    def resolved(self, simulated: list[str], n_cells: Mapping[str, int], rng: Rng | None = None) -> dict:
         """Return the device as plain JSON.
 
         Parameters
         ----------
         simulated : the cell types that are simulated
         n_cells : cell type -> wanted number, of those of which it is known
+        rng : the seeds that it may name
         """
-        targets = self.targetting.resolved(simulated, n_cells) if self.targetting else {"targets": []}
+        targets = self.targetting.resolved(simulated, n_cells, rng) if self.targetting else {"targets": []}
+        if "rule" in targets and self.made_as() != "stimulus":
+            current().mistake((*self.targetting.path, "rule"), "not yet supported: a rule, for recorders")
         return {
             "nest_model": self.nest_model,
-            "kind": self.role,
+            "kind": self.made_as(),
             "constants": self.constants(),
             "weight": self.weight,
             "delay": self.delay,
@@ -74,6 +91,7 @@ class Device(Node):
             "units": getattr(self, "units", []),
             "interval": getattr(self, "interval", None),
             **targets,
+            **own_seed(self, rng),
         }
 
 
@@ -148,7 +166,9 @@ class Multimeter(Device):
         types.ListOf(types.string(), least=1, distinct=True), required=True, doc="Recordables, as in [V_m]."
     )
     units = Attribute(types.ListOf(types.string()), default=lambda node: [], doc="Unit of each, as in [mV].")
-    interval = Attribute(types.number(above=0), default=1.0, unit="ms", doc="Time between samples.")
+    interval = Attribute(
+        types.number(above=0), unit="ms", doc="Time between samples; the resolution of the simulation if not given."
+    )
 
 
 class External(Device):
@@ -156,18 +176,20 @@ class External(Device):
 
     nest_model = Attribute(types.string(), required=True, doc="Name of the NEST model of the device.")
     parameters = Attribute(
-        types.DictOf(CONSTANT, names=False),
+        types.DictOf(CELL_CONSTANT, names=False),
         default=lambda node: {},
         key="constants",
-        doc="Parameters of the NEST model, in NEST's units.",
+        doc="Parameters of the NEST model, in NEST's units: values, or {distribution: ...} for one that is drawn.",
     )
 
-    def constants(self) -> dict:
-        return dict(self.parameters or {})
+    def made_as(self) -> str:
+        return RECORDERS.get(self.nest_model, "stimulus")
 
-    def resolved(self, simulated: list[str], n_cells: Mapping[str, int]) -> dict:
-        made = super().resolved(simulated, n_cells) | {"external": True}
-        made["kind"] = RECORDERS.get(self.nest_model, "stimulus")
+    def constants(self) -> dict:
+        return {key: number_of(value) for key, value in (self.parameters or {}).items()}
+
+    def resolved(self, simulated: list[str], n_cells: Mapping[str, int], rng: Rng | None = None) -> dict:
+        made = super().resolved(simulated, n_cells, rng) | {"external": True}
         constants = made["constants"]
         if made["kind"] == "spike_recorder":
             for key in constants:

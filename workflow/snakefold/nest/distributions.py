@@ -1,8 +1,9 @@
-"""The distributions that weights, delays and parameters are drawn from, with NEST's names and meanings.
+"""The distributions that weights, delays and parameters are drawn from, with NEST's names, meanings and defaults.
 
 A number of a description is a plain number, or {"distribution": "normal" | "lognormal" (mean, std: of the normal
-underneath) | "uniform" (min, max) | "exponential" (beta: the mean), ...}. The bounds `min` and `max` of all but the
-uniform redraw what is outside them, as nest.math.redraw does.
+underneath) | "uniform" (min, max) | "uniform_int" (max: whole numbers from 0, below it) | "exponential" (beta: the
+mean), ...}. The bounds `min` and `max` of the others redraw what is outside them, as nest.math.redraw does. A number
+that a component computes is in a slice {"component": ..., "typical": some of its values}: no distribution.
 """
 
 import math
@@ -10,11 +11,25 @@ import math
 import numpy as np
 
 Number = float | dict
+PARAMETERS = {  # distribution -> (its own, bounds that it may have)
+    "normal": (("mean", "std"), ("min", "max")),
+    "lognormal": (("mean", "std"), ("min", "max")),
+    "exponential": (("beta",), ("min", "max")),
+    "uniform": (("min", "max"), ()),
+    "uniform_int": (("max",), ()),
+}
+DEFAULTS = {
+    "normal": {"mean": 0.0, "std": 1.0},
+    "lognormal": {"mean": 0.0, "std": 1.0},
+    "exponential": {"beta": 1.0},
+    "uniform": {"min": 0.0, "max": 1.0},
+}
+MOST_INT = 2**53
 LEAST_ACCEPTED = 1e-3  # of draws inside the bounds
 
 
 def draw(number: Number, n: int, rng: np.random.Generator, least: float = -math.inf) -> np.ndarray:
-    """Return (n,) float64 of a number; draws below `least` are drawn again.
+    """Return (n,) float64 of a number, int64 of a uniform_int; draws below `least` are drawn again.
 
     Raises
     ------
@@ -25,7 +40,7 @@ def draw(number: Number, n: int, rng: np.random.Generator, least: float = -math.
     if why := fault(number, least):
         raise ValueError(why)
     values = _raw(number, n, rng)
-    if number["distribution"] == "uniform":
+    if number["distribution"] in ("uniform", "uniform_int"):
         return values
     low, high = _bounds(number, least)
     out = np.flatnonzero((values < low) | (values > high))
@@ -40,12 +55,18 @@ def fault(number: Number, least: float = -math.inf) -> str:
     """Return what is wrong with a number, or an empty string."""
     if not isinstance(number, dict):
         return "" if _is_finite(number) else f"a finite number is expected (got: {number})"
+    if "distribution" not in number:
+        return ""
     for name, value in number.items():
         if name != "distribution" and not _is_finite(value):
             return f"{name} should be a finite number (got: {value})"
     low, high = number.get("min", -math.inf), number.get("max", math.inf)
     if low > high:
         return f"min should not be above max (got: {low:g} and {high:g})"
+    if number["distribution"] == "uniform_int":
+        if high < 1 or high != int(high) or high > MOST_INT:
+            return f"max should be a whole number >= 1 (got: {high:g})"
+        return f"0, its least value, should be at least {least:g}" if least > 0 else ""
     if number["distribution"] == "uniform":
         return f"min should be at least {least:g} (got: {low:g})" if low < least else ""
     if "min" in number and low < least:
@@ -61,9 +82,13 @@ def _is_finite(value: object) -> bool:
 
 
 def samples(number: Number, least: float = -math.inf) -> list[float]:
-    """Return typical and extreme values of a number that has no fault."""
+    """Return typical and extreme values of a number that has no fault; none where they are not known."""
     if not isinstance(number, dict):
         return [float(number)]
+    if "distribution" not in number:
+        return [least] if math.isfinite(least) else list(number["typical"])
+    if number["distribution"] == "uniform_int":
+        return list(dict.fromkeys([int(number["max"]) - 1, 0]))
     low, high = _bounds(number, least)
     name = number["distribution"]
     if name == "uniform":
@@ -88,6 +113,8 @@ def _raw(number: dict, n: int, rng: np.random.Generator) -> np.ndarray:
             return rng.exponential(number["beta"], n)
         case "uniform":
             return rng.uniform(number["min"], number["max"], n)
+        case "uniform_int":
+            return rng.integers(0, int(number["max"]), n)
     raise ValueError(f"no distribution {number['distribution']!r}")
 
 

@@ -4,13 +4,19 @@ from pathlib import Path
 
 from snakefold import build, hdf5
 from snakefold.errors import UserError
+from snakefold.nest.modules import located
+from snakefold.nest.values import restored
 from snakefold.nest.verdicts import UNREACHABLE, mistakes, write_verdicts
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 
 
-def validate(part: str | Path, output: str | Path) -> None:
+def validate(part: str | Path, libraries: list[str], output: str | Path) -> None:
     """Ask NEST about a simulation and write its verdicts; what could not be asked is written as such.
+
+    Parameters
+    ----------
+    libraries : its extension modules that are files
 
     Raises
     ------
@@ -19,7 +25,7 @@ def validate(part: str | Path, output: str | Path) -> None:
     from snakefold.nest import validation
 
     built = build.read(part)
-    verdicts = validation.validate(built.slice)
+    verdicts = validation.validate(located(built.slice, libraries))
     if wrong := mistakes(verdicts):
         raise UserError(dict.fromkeys(wrong))
     for verdict in verdicts:
@@ -28,8 +34,15 @@ def validate(part: str | Path, output: str | Path) -> None:
     write_verdicts(output, verdicts, hdf5.combine("validate", built.digest))
 
 
-def simulate(part: str | Path, nodes: list[str], edges: list[str], folder: str | Path, journal: str | Path) -> None:
-    """Run a simulation on the populations and edge sets that it uses.
+def simulate(
+    part: str | Path,
+    libraries: list[str],
+    nodes: list[str],
+    edges: list[str],
+    folder: str | Path,
+    journal: str | Path,
+) -> None:
+    """Run a simulation, with its extension modules that are files, on the populations and edge sets that it uses.
 
     Raises
     ------
@@ -39,10 +52,11 @@ def simulate(part: str | Path, nodes: list[str], edges: list[str], folder: str |
 
     built = build.read(part)
     node_files = {name: path for path in nodes if (name := _population(path)) in built.slice["cells"]}
-    edge_files = {name: path for path in edges if (name := _edge_set(path)) in built.slice["connections"]}
+    connected = {name for name, connection in built.slice["connections"].items() if "rule" not in connection}
+    edge_files = {name: path for path in edges if (name := _edge_set(path)) in connected}
     used = [*node_files.values(), *edge_files.values()]
     digest = hdf5.combine("simulate", built.digest, *map(hdf5.digest_of, sorted(used)))
-    run(built.slice, node_files, edge_files, folder, journal, digest)
+    run(restored(located(built.slice, libraries), built.files), node_files, edge_files, folder, journal, digest)
 
 
 def _population(path: str) -> str:

@@ -21,8 +21,9 @@ import threading
 MOST_COPIES = 350  # NEST has room for 511 synapse models, its own included
 MOST_TRIALS = 600
 MOST_NODES = 20_000
+MOST_PORTS = 20
 UNKNOWN_KEY = ("UnaccessedDictionaryEntry",)
-UNKNOWN_MODEL = ("UnknownComponent", "UnknownModelName", "UnknownSynapseType")
+RECEPTOR = ("UnknownReceptorType", "IncompatibleReceptorType", "UnknownPort")
 
 _PREFIX = re.compile(
     r"^(Setting status of a '.*?' with node ID \d+|Creation of connection is not possible because):\s*"
@@ -68,13 +69,16 @@ class Questions:
         }
 
     def models(self):
-        """Which models are there?"""
-        return {"node": _names(self.nest.node_models), "synapse": _names(self.nest.synapse_models)}
+        """Which models and connection rules are there?"""
+        nest = self.nest
+        return {name: _names(getattr(nest, f"{name}_models")) for name in ("node", "synapse")} | {
+            "rule": _names(nest.connection_rules)
+        }
 
-    def settings(self, resolution=None, threads=None):
+    def settings(self, resolution=None, threads=None, others=None):
         """Can the kernel be set so? {"wrong": {name: refusal}}."""
         wrong = {}
-        for name, value in (("resolution", resolution), ("local_num_threads", threads)):
+        for name, value in {"resolution": resolution, "local_num_threads": threads, **(others or {})}.items():
             if value is not None:
                 self._fresh(None)
                 try:
@@ -130,44 +134,80 @@ class Questions:
         return {"recordables": _names(self._create(model, parameters).get().get("recordables", ()))}
 
     def connect(self, source, target, synapse, resolution=None):
-        """Can a source be connected to a target? {"refused": refusal or None}.
+        """Can a source be connected to a target? {"refused": refusal or None, "common": parameters, "ports": numbers}.
 
         source, target : [model, parameters]; synapse : {"model", "constants", "weight", "delay", "receptor_type",
-        "both_ways"}. Made through arrays, as a simulation makes its synapses.
+        "both_ways", "parameters"}. Made through arrays, as a simulation makes its synapses. A parameter that all
+        synapses of a model have in common is taken without a word for each, and changes nothing: it is in "common".
+        "ports" are those that are taken where it is the receptor type that is refused.
         """
         import numpy as np
 
         self._ready(resolution)
-        pre, post = self._create(*source), self._create(*target)
         constants = synapse.get("constants")
         model = self._copy(synapse["model"], constants) if constants else synapse["model"]
         spec = {"synapse_model": model}
         for name in ("weight", "delay"):
             if synapse.get(name) is not None:
                 spec[name] = np.array([float(synapse[name])])
-        if synapse.get("receptor_type") is not None:
-            spec["receptor_type"] = synapse["receptor_type"]
-        pairs = [(pre, post), (post, pre)] if synapse.get("both_ways") else [(pre, post)]
-        try:
-            for a, b in pairs:
-                self.nest.Connect(np.array(a.tolist()), np.array(b.tolist()), "one_to_one", dict(spec))
-        except Exception as error:
-            return {"refused": _refusal(error)}
-        return {"refused": None}
+        parameters = synapse.get("parameters") or {}
+        spec |= {name: np.array([value]) for name, value in parameters.items()}
 
-    def connect_device(self, device, target, kind, synapse, resolution=None):
-        """Can a device be connected to a cell? {"refused": refusal or None}; device, target : [model, parameters]."""
+        def connected(port):
+            pre, post = self._create(*source), self._create(*target)
+            for a, b in [(pre, post), (post, pre)] if synapse.get("both_ways") else [(pre, post)]:
+                arrays = np.array(a.tolist()), np.array(b.tolist())
+                self.nest.Connect(*arrays, "one_to_one", spec | _receptor(port))
+            return pre, post
+
+        try:
+            pre, post = connected(synapse.get("receptor_type"))
+        except Exception as error:
+            return {"refused": _refusal(error), "common": [], "ports": _ports(error, connected)}
+        own = self.nest.GetConnections(pre, post).get() if parameters else {}
+        return {"refused": None, "common": [name for name in parameters if name not in own]}
+
+    def connect_by_rule(self, source, target, rule, synapses, resolution=None):
+        """Can cells be connected by a rule of NEST's? {"refused": refusal or None}.
+
+        source, target : [model, parameters]; the target is None where it is the source. Two cells of each are tried.
+        synapses : each {"synapse_model", "constants", weight, delay, ...}
+        """
         self._ready(resolution)
-        spec = {name: value for name, value in synapse.items() if value is not None}
         try:
-            one, cell = self._create(*device), self._create(*target)
-            self.nest.Connect(*((cell, one) if kind == "spike_recorder" else (one, cell)), syn_spec=spec)
+            pre = self._create(*source, 2)
+            post = pre if target is None else self._create(*target, 2)
+            specs = []
+            for synapse in synapses:
+                constants = synapse.pop("constants")
+                model = self._copy(synapse["synapse_model"], constants) if constants else synapse["synapse_model"]
+                specs.append(synapse | {"synapse_model": model})
+            self.nest.Connect(pre, post, rule, self.nest.CollocatedSynapses(*specs))
         except Exception as error:
             return {"refused": _refusal(error)}
         return {"refused": None}
 
-    def _create(self, model, parameters):
-        node = self.nest.Create(model)
+    def connect_device(self, device, target, kind, synapse, resolution=None, rule=None):
+        """Can a device be connected to a cell? {"refused": refusal or None, "ports": numbers}, as `connect` answers.
+
+        device, target : [model, parameters]
+        """
+        self._ready(resolution)
+        spec = {name: value for name, value in synapse.items() if value is not None and name != "receptor_type"}
+
+        def connected(port):
+            one, cell = self._create(*device), self._create(*target, 2 if rule and rule["rule"] != "one_to_one" else 1)
+            pair = (cell, one) if kind == "spike_recorder" else (one, cell)
+            self.nest.Connect(*pair, rule, spec | _receptor(port))
+
+        try:
+            connected(synapse.get("receptor_type"))
+        except Exception as error:
+            return {"refused": _refusal(error), "ports": _ports(error, connected)}
+        return {"refused": None}
+
+    def _create(self, model, parameters, n=1):
+        node = self.nest.Create(model, n)
         if parameters:
             node.set(dict(parameters))
         return node
@@ -204,6 +244,22 @@ def _wrong(make, parameters):
         if not rest or refusal(rest) is None:
             return wrong | {key: refusal([*rest, key]) or alone[key] or refusal(keys) for key in out}
     return wrong | {key: alone[key] or refusal(keys) for key in suspects}
+
+
+def _receptor(port):
+    return {} if port is None else {"receptor_type": port}
+
+
+def _ports(error, connected):
+    """Return the receptor types that can be connected, where it is the receptor type that was refused."""
+    ports = []
+    for port in range(MOST_PORTS) if type(error).__name__ in RECEPTOR else ():
+        try:
+            connected(port)
+        except Exception:
+            continue
+        ports.append(port)
+    return ports
 
 
 def _refusal(error):

@@ -71,6 +71,13 @@ def is_finite(value: object) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
+def name_fault(model: str, key: str, keys: Mapping[str, str]) -> str:
+    """Return what is wrong with the name of a parameter that is to be set, whatever its value."""
+    if key in keys and key not in _READ_ONLY:
+        return ""
+    return refused(model, key, None, {"kind": UNKNOWN_KEY[0]}, keys)
+
+
 def refused(model: str, key: str, value: object, why: Mapping[str, str], keys: Mapping[str, str]) -> str:
     """Return the message for a parameter that NEST refused."""
     if why["kind"] in UNKNOWN_KEY:

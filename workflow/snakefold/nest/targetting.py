@@ -4,7 +4,8 @@ A slice has the cell types under `targets` and, where not all of their cells are
 {"ids": {cell type: [node ids]}}, {"sphere": {"origin", "radius"}} or {"cylinder": {"origin", "axis", "radius"}}, um;
 and then, of those, {"sample": n of each type} and {"count": n of each type} or {"fraction": of each type}. What is
 drawn is a prefix of one keyed permutation per device and cell type, so that a larger number contains a smaller one, and
-nothing else of the description enters it. The strategies mean what they mean in the BSB, whose names they have.
+nothing else of the description enters it but {"seed": ...}, where the targetting has one of its own. The strategies
+mean what they mean in the BSB, whose names they have.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from snakefold.config import types
 from snakefold.config.context import current
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.rng import Rng, drawn_with, own_seed
 from snakefold.sonata.nodes import Nodes
 from snakefold.streams import stream
 
@@ -35,6 +37,8 @@ class Targetting(Node):
     chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
 
+    rng = drawn_with()
+
     def cell_types(self, simulated: list[str]) -> list[str]:
         """Return the cell types it stands for, of those that are simulated."""
         raise NotImplementedError
@@ -43,24 +47,25 @@ class Targetting(Node):
         """Return the rule that chooses cells of these types; empty for all."""
         return {}
 
-    def resolved(self, simulated: list[str], n_cells: Mapping[str, int]) -> dict:
+    def resolved(self, simulated: list[str], n_cells: Mapping[str, int], rng: Rng | None = None) -> dict:
         """Return {"targets": cell types} and, where not all of their cells are meant, "subset".
 
         Parameters
         ----------
         simulated : the cell types that are simulated
         n_cells : cell type -> wanted number, of those of which it is known
+        rng : the seeds that it may name
         """
         targets, rule = self.cell_types(simulated), self.subset()
         for mistake in faults(rule, {t: n_cells[t] for t in targets if t in n_cells}):
             current().mistake((*self.path, *mistake.path), mistake.message)
-        return {"targets": targets} | ({"subset": rule} if rule else {})
+        return {"targets": targets} | ({"subset": rule | own_seed(self, rng)} if rule else {})
 
     def _simulated(self, key: str, names: list[str], simulated: list[str]) -> list[str]:
         for i, name in enumerate(names):
             if name not in simulated:
                 message = f'"{name}" has no cell model here (cell_models: {listed(simulated)})'
-                current().mistake((*self.path, key, i), message)
+                current().mistake((*self.path, key, i), message, (*self.path[:2], "cell_models", name))
         return [t for t in names if t in simulated]
 
 
@@ -152,7 +157,8 @@ class ById(_Some):
         for name in self.ids or {}:
             if name not in simulated:
                 message = f'"{name}" has no cell model here{did_you_mean(name, simulated)}'
-                current().mistake((*self.path, "ids", name), f"{message} (cell_models: {listed(simulated)})")
+                message += f" (cell_models: {listed(simulated)})"
+                current().mistake((*self.path, "ids", name), message, (*self.path[:2], "cell_models", name))
         return [t for t in self.ids or {} if t in simulated]
 
     def chosen(self) -> dict:
@@ -319,7 +325,8 @@ def chosen_by_all(simulation: Mapping, nodes: Mapping[str, Path]) -> dict[str, C
     for name, device in sorted(simulation["devices"].items()):
         devices[name] = dict.fromkeys(device["targets"])
         for cell_type in devices[name] if device.get("subset") else ():
-            rng = stream(simulation["seed"], "simulate", simulation["name"], "target", name, cell_type)
+            seed = device["subset"].get("seed", simulation["seed"])
+            rng = stream(seed, "simulate", simulation["name"], "target", name, cell_type)
             with Nodes(nodes[cell_type]) as file:
                 try:
                     devices[name][cell_type] = choose(device["subset"], cell_type, file.n, file.positions, rng)
@@ -355,7 +362,7 @@ def has_node_sets(simulation: Mapping) -> bool:
     devices = simulation["devices"].values()
     simulated = sorted(simulation["cells"])
     several = [sorted(d["targets"]) for d in devices if d["kind"] == "multimeter" and len(set(d["targets"])) > 1]
-    return any(d.get("subset") for d in devices) or any(targets != simulated for targets in several)
+    return any(d.get("subset") or d.get("rule") for d in devices) or any(targets != simulated for targets in several)
 
 
 def node_sets(simulation: Mapping, chosen: Mapping[str, Chosen], n_cells: Mapping[str, int]) -> dict:

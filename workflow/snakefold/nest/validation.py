@@ -7,15 +7,17 @@ instances with the parameters that were accepted. A mistake ends the questions t
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path as FilePath
 
-from snakefold.errors import Path, did_you_mean, listed
+from snakefold.errors import Path, did_you_mean, listed, nearest
 from snakefold.nest.catalogue import Catalogue
 from snakefold.nest.client import Unreachable
 from snakefold.nest.devices import role_fault
 from snakefold.nest.distributions import fault, samples
-from snakefold.nest.refusals import is_finite, refused, value_fault
-from snakefold.nest.verdicts import NO, UNREACHABLE, YES, Verdict, mistakes, read_verdicts, unreachable, write_verdicts
+from snakefold.nest.modules import has_nestml, installable, label
+from snakefold.nest.refusals import is_finite, name_fault, refused, value_fault
+from snakefold.nest.trials import Trials
+from snakefold.nest.values import numbers_of
+from snakefold.nest.verdicts import UNREACHABLE, Verdict, mistakes, read_verdicts, unreachable, write_verdicts
 
 __all__ = [
     "Verdict",
@@ -27,15 +29,13 @@ __all__ = [
     "write_verdicts",
 ]
 
-_RECEPTOR = ("UnknownReceptorType", "IncompatibleReceptorType")
-
 
 def validate(simulation: Mapping, *, timeout_s: float = 60.0, python: str = sys.executable) -> list[Verdict]:
     """Return a verdict for everything that is asked about one simulation.
 
     Parameters
     ----------
-    simulation : its slice, plain JSON
+    simulation : its slice, plain JSON, that knows where its modules are (`modules.located`)
     timeout_s, python : of the kernel process
     """
     return validate_all([simulation], timeout_s=timeout_s, python=python)[simulation["name"]]
@@ -47,7 +47,8 @@ def validate_all(
     """Return the verdicts of several simulations by name; those with the same modules share a kernel."""
     groups: dict[tuple[str, ...], list[Mapping]] = {}
     for simulation in simulations:
-        groups.setdefault(tuple(module_names(simulation)), []).append(simulation)
+        modules = map(installable, simulation["run"]["modules"])
+        groups.setdefault(tuple(module for module in modules if module is not None), []).append(simulation)
     verdicts = {}
     for modules, group in groups.items():
         with Catalogue(modules, timeout_s, python) as catalogue:
@@ -56,27 +57,8 @@ def validate_all(
     return verdicts
 
 
-def module_names(simulation: Mapping) -> list[str]:
-    """Return the modules of a simulation as NEST takes them: files as absolute paths, others as they are."""
-    named = simulation["run"].get("modules") or []
-    return [str(FilePath(m).absolute()) if "/" in m or FilePath(m).is_file() else m for m in named]
-
-
-class _Validation:
+class _Validation(Trials):
     """The questions about one simulation."""
-
-    def __init__(self, simulation: Mapping, catalogue: Catalogue):
-        self.simulation, self.catalogue = simulation, catalogue
-        self.root: Path = ("simulations", simulation["name"])
-        self.found: dict[Verdict, None] = {}
-        self.pending: list[tuple[dict, Path, str, Callable]] = []
-        self.resolution: float | None = None
-        self.models: dict[str, list[str]] = {"node": [], "synapse": []}
-        self.bad_modules: dict[str, dict] = {}
-        self.nodes: dict[str, dict] = {}
-        self.synapses: dict[str, dict] = {}
-        self.accepted: dict[Path, dict] = {}  # path of constants -> those that NEST took
-        self.recordables: dict[str, list[str]] = {}
 
     def verdicts(self) -> list[Verdict]:
         """Return what was found out, in the order of asking."""
@@ -86,22 +68,6 @@ class _Validation:
                 phase()
                 self._flush()
         return list(self.found)
-
-    def _add(self, path: Path, question: str, message: str = "", answer: str = "") -> None:
-        self.found[Verdict(path, question, answer or (NO if message else YES), message)] = None
-
-    def _later(self, query: dict, path: Path, question: str, then: Callable[[dict], None]) -> None:
-        self.pending.append((query, path, question, then))
-
-    def _flush(self) -> None:
-        while self.pending:
-            pending, self.pending = self.pending, []
-            answers = self.catalogue.ask([query for query, *_ in pending])
-            for (_, path, question, then), answer in zip(pending, answers, strict=True):
-                if isinstance(answer, Unreachable):
-                    self._add(path, question, answer.message, UNREACHABLE)
-                else:
-                    then(answer)
 
     # Numbers
 
@@ -116,9 +82,13 @@ class _Validation:
                 if why := fault(number):
                     self._add((*path, "parameters", key), f'{key} of "{cell["model"]}"', why)
         for connection, path, synapse in self._each_synapse():
-            for name in ("weight", "delay"):
-                if synapse[name] is not None and (why := fault(synapse[name])):
+            for name, number in numbers_of(synapse).items():
+                if why := fault(number):
                     self._add((*path, name), f"{name}, {connection['source']} to {connection['target']}", why)
+        for name, device in self.simulation["devices"].items():
+            for key, number in device["constants"].items():
+                if isinstance(number, dict) and (why := fault(number)):
+                    self._add((*self.root, "devices", name, "constants", key), f"{key} of {name}", why)
 
     # Settings and modules
 
@@ -136,25 +106,37 @@ class _Validation:
             self._add((*root, "duration"), "duration on the grid", message)
         asked = [{"ask": "about"}, {"ask": "models"}]
         if good:
-            asked.append({"ask": "settings", "resolution": resolution})
+            asked.append({"ask": "settings", "resolution": resolution, "others": run.get("wfr", {})})
         about, models, *settings = self.catalogue.ask(asked)
         for answer in (about, models, *settings):
             if isinstance(answer, Unreachable):
                 self._add(root, "NEST", answer.message, UNREACHABLE)
                 return False
         self.models = models
+        for name in run.get("wfr", {}) if settings else ():
+            why = settings[0]["wrong"].get(name)
+            self._add((*root, name), name, f"cannot be {run['wfr'][name]} {why['message']}".rstrip() if why else "")
         if settings and (why := settings[0]["wrong"].get("resolution")):
             self._add((*root, "resolution"), "resolution", f"{resolution:g} ms: {why['message']}")
         elif good:
             self.resolution = resolution
         if run["threads"] > 1 and not about["have_threads"]:
             self._add((*root, "threads"), "threads", f"this NEST has no threads (got: {run['threads']})")
-        self.bad_modules = about["refused_modules"]
-        for i, (given, module) in enumerate(zip(run.get("modules") or [], module_names(self.simulation), strict=True)):
-            why = self.bad_modules.get(module)
-            message = f'module "{given}" cannot be installed: {why["message"]}' if why else ""
-            self._add((*root, "modules", i), f'module "{given}"', message)
+        for i, module in enumerate(run["modules"]):
+            self._add_module((*root, "modules", i), module, about["refused_modules"])
         return True
+
+    def _add_module(self, path: Path, module: str | Mapping, refused_modules: Mapping[str, Mapping]) -> None:
+        name, message, answer = f'module "{label(module)}"', "", ""
+        if installable(module) is None:
+            message, answer = "not compiled yet; what uses it is checked by a job, after the one that does", UNREACHABLE
+            if not has_nestml():
+                message += "; NESTML is not installed here (pip install 'snakefold[nestml]')"
+        elif why := refused_modules.get(installable(module)):
+            message = f"{name} cannot be installed: {why['message']}"
+        if message:
+            self.missing_modules.append(module)
+        self._add(path, name, message, answer)
 
     # Models
 
@@ -176,25 +158,30 @@ class _Validation:
                 known[model] = answer
                 self._add(path, question)
                 return
+            for module in self.missing_modules:
+                if "models" in module and model in module["models"][kind]:
+                    self._add(path, question, f"it is in {label(module)}, which is not there to be asked", UNREACHABLE)
+                    return
             other = "synapse" if kind == "node" else "node"
+            names = [*self.models[kind], *self._names_in_missing(kind)]
             message = f'no NEST {word} "{model}"'
-            if model in self.models[other]:
+            if model in self.models[other] or model in self._names_in_missing(other):
                 message += f"; that is a {other} model"
-            elif near := did_you_mean(model, self.models[kind]):
+            elif near := did_you_mean(model, names):
                 message += near
             else:
-                message += f" ({len(self.models[kind])} {word}s are installed; nestml modules are named under modules)"
-            if self.bad_modules:
-                self._add(path, question, f"{message}; the modules could not all be installed", UNREACHABLE)
+                message += f" ({len(names)} {word}s are installed; extension modules are named under modules)"
+            unknown = [label(module) for module in self.missing_modules if "models" not in module]
+            if unknown:
+                self._add(path, question, f"{message}; {listed(unknown)} could not be installed", UNREACHABLE)
             else:
                 self._add(path, question, message)
 
         self._later({"ask": kind, "model": model}, path, question, then)
 
-    def _each_synapse(self) -> Iterable[tuple[dict, Path, dict]]:
-        for connection in self.simulation["connections"].values():
-            for i, synapse in enumerate(connection["synapses"]):
-                yield connection, (*self.root, "connection_models", connection["key"], "synapses", i), synapse
+    def _names_in_missing(self, kind: str) -> list[str]:
+        """Return the models that are known to be in modules that are not there."""
+        return [name for module in self.missing_modules if "models" in module for name in module["models"][kind]]
 
     # Parameters
 
@@ -209,14 +196,39 @@ class _Validation:
                 if external and (why := role_fault(model, self.nodes[model])):
                     self._add((*path, "nest_model"), f'role of "{model}"', why)
                     continue
-                constants = dict(device["constants"])
+                constants = {key: n for key, n in device["constants"].items() if not isinstance(n, dict)}
+                drawn = {key: n for key, n in device["constants"].items() if isinstance(n, dict) and not fault(n)}
+                constants |= {key: samples(number)[0] for key, number in drawn.items()}
                 if device.get("interval") is not None:
                     constants["interval"] = device["interval"]
                 own = (*path, "constants") if external else path
                 self._ask_set("set_node", model, path, constants, place=lambda key, own=own: (*own, key))
         for _, path, synapse in self._each_synapse():
             if synapse["model"] in self.synapses:
-                self._ask_set("set_synapse", synapse["model"], (*path, "constants"), synapse["constants"])
+                self._ask_synapse_parameters(path, synapse)
+
+    def _ask_synapse_parameters(self, path: Path, synapse: Mapping) -> None:
+        """Ask about constants, and then about typical and extreme values of what differs between synapses."""
+        model, constants_at, parameters_at = synapse["model"], (*path, "constants"), (*path, "parameters")
+        drawn = {key: samples(number) for key, number in synapse.get("parameters", {}).items() if not fault(number)}
+        typical = {key: given[0] for key, given in drawn.items() if given}
+        self._check_names(parameters_at, model, set(drawn) - set(typical), self.synapses[model]["keys"])
+
+        def extremes() -> None:
+            taken, beside = self.accepted[parameters_at], self.accepted[constants_at]
+            for at in range(1, max(map(len, drawn.values()), default=0)):
+                values = {key: given[at] for key, given in drawn.items() if at < len(given) and key in taken}
+                self._ask_set("set_synapse", model, parameters_at, values, beside, keep=False)
+
+        def then() -> None:
+            self._ask_set("set_synapse", model, parameters_at, typical, self.accepted[constants_at], then=extremes)
+
+        self._ask_set("set_synapse", model, constants_at, synapse["constants"], then=then)
+
+    def _check_names(self, path: Path, model: str, names: Iterable[str], keys: Mapping[str, str]) -> None:
+        """Check the names of parameters of whose values nothing is known."""
+        for key in sorted(names):
+            self._add((*path, key), f'{key} of "{model}"', name_fault(model, key, keys))
 
     def _ask_cell(self, path: Path, cell: Mapping) -> None:
         """Ask about constants and typical values of parameters together, and then about the parameters' extremes."""
@@ -224,7 +236,9 @@ class _Validation:
         for key, number in cell["parameters"].items():
             if not fault(number):
                 drawn[key] = samples(number) if isinstance(number, dict) else [number]
-        typical = {key: given[0] for key, given in drawn.items()}
+        typical = {key: given[0] for key, given in drawn.items() if given}
+        unknown = set(drawn) - set(typical)
+        self._check_names((*path, "parameters"), cell["model"], unknown, self.nodes[cell["model"]]["keys"])
         accepted_at = (*path, "constants")
 
         def place(key: str) -> Path:
@@ -260,9 +274,15 @@ class _Validation:
         keys = (self.nodes if ask == "set_node" else self.synapses)[model]["keys"]
         place = place or (lambda key: (*path, key))
         asked = {}
+
+        def leave_out(key: str) -> None:
+            if keys.get(nearest(key, keys)) == "list":
+                self.incomplete.add(path)
+
         for key, value in given.items():
             if why := value_fault(key, value, keys, own=ask == "set_synapse"):
                 self._add(place(key), f'{key} of "{model}"', why)
+                leave_out(key)
             else:
                 asked[key] = value
 
@@ -273,6 +293,8 @@ class _Validation:
             for key, value in asked.items():
                 message = refused(model, key, value, wrong[key], keys) if key in wrong else ""
                 self._add(place(key), f'{key} of "{model}"', message)
+            for key in wrong:
+                leave_out(key)
             if keep:
                 self.accepted[path] = {key: value for key, value in asked.items() if key not in wrong}
             then()
@@ -284,145 +306,3 @@ class _Validation:
             return
         query = {"ask": ask, "model": model, "parameters": dict(beside or {}) | asked, "resolution": self.resolution}
         self._later(query, path, f'parameters of "{model}"', answered)
-
-    def _instance(self, cell_type: str) -> list | None:
-        """Return [model, parameters that were taken] of a cell type; None if its model is not known."""
-        cell = self.simulation["cells"].get(cell_type)
-        if cell is None or cell["model"] not in self.nodes:
-            return None
-        constants = self.accepted.get((*self.root, "cell_models", cell_type, "constants"))
-        return None if constants is None else [cell["model"], constants]
-
-    # Recordables
-
-    def _ask_recordables(self) -> None:
-        wanted = {t for d in self.simulation["devices"].values() if d["properties"] for t in d["targets"]}
-        for cell_type in sorted(wanted):
-            if instance := self._instance(cell_type):
-
-                def then(answer: dict, cell_type: str = cell_type) -> None:
-                    self.recordables[cell_type] = answer["recordables"]
-
-                query = {"ask": "recordables", "model": instance[0], "parameters": instance[1]}
-                path = (*self.root, "cell_models", cell_type)
-                question = f'recordables of "{instance[0]}"'
-                self._later(query | {"resolution": self.resolution}, path, question, then)
-
-    # Connections
-
-    def _ask_connections(self) -> None:
-        for connection, path, synapse in self._each_synapse():
-            if synapse["model"] in self.synapses:
-                self._ask_synapse(connection, path, synapse)
-        for name, device in self.simulation["devices"].items():
-            self._ask_device((*self.root, "devices", name), device)
-
-    def _ask_synapse(self, connection: Mapping, path: Path, synapse: Mapping) -> None:
-        model, (source, target) = synapse["model"], (connection["source"], connection["target"])
-        traits = self.synapses[model]
-        weight_fault = fault(synapse["weight"])
-        self._add((*path, "weight"), f"weight, {source} to {target}", weight_fault)
-        delay, delay_fault = synapse["delay"], ""
-        if traits["has_delay"]:
-            delay_fault = self._delay_fault(delay) if delay is not None else f'"{model}" needs a delay (ms)'
-        elif delay is not None:
-            delay_fault = f'"{model}" has no delay; leave it out'
-        self._add((*path, "delay"), f"delay, {source} to {target}", delay_fault)
-        pre, post = self._instance(source), self._instance(target)
-        constants = self.accepted.get((*path, "constants"))
-        if weight_fault or delay_fault or pre is None or post is None or constants is None:
-            return
-        words = f'{source} ("{pre[0]}") to {target} ("{post[0]}") with "{model}"'
-
-        def then(answer: dict) -> None:
-            why = answer["refused"]
-            if why is None:
-                self._add((*path, "model"), f"connect {words}")
-                return
-            if why["kind"] in _RECEPTOR:
-                where, message = "receptor_type", why["message"] + self._receptors(post[0])
-            elif why["kind"] == "BadDelay":
-                where, message = "delay", why["message"]
-            else:
-                where = "weight" if "weight" in why["message"].lower() else "model"
-                message = f"{words} cannot be connected: {why['message']}"
-            self._add((*path, where), f"connect {words}", message)
-
-        delays = [None] if delay is None else samples(delay, self.resolution or 0.0)
-        for weight in dict.fromkeys(samples(synapse["weight"])):
-            tried = {
-                "model": model,
-                "constants": constants,
-                "weight": weight,
-                "delay": delays[0],
-                "receptor_type": synapse["receptor_type"],
-                "both_ways": traits["requires_symmetric"],
-            }
-            query = {"ask": "connect", "source": pre, "target": post, "synapse": tried, "resolution": self.resolution}
-            self._later(query, (*path, "model"), f"connect {words}", then)
-
-    def _delay_fault(self, delay: object) -> str:
-        least = self.resolution or 0.0
-        if isinstance(delay, dict):
-            why = fault(delay, least)
-            return why and f"{why}; a delay is at least the resolution, {least:g} ms"
-        if why := fault(delay):
-            return why
-        below = delay < least * (1 - 1e-9)
-        return f"{delay:g} ms is below the resolution, {least:g} ms" if below else ""
-
-    def _receptors(self, model: str) -> str:
-        types = self.nodes[model]["receptor_types"]
-        return f' (receptor types of "{model}": {listed(f"{n} {name}" for name, n in types.items())})' if types else ""
-
-    def _ask_device(self, path: Path, device: Mapping) -> None:
-        constants, model = self.accepted.get(path), device["nest_model"]
-        weight, delay = device["weight"], device["delay"]
-        faults = {
-            "weight": "" if weight is None else fault(weight),
-            "delay": "" if delay is None else self._delay_fault(delay),
-        }
-        for name, why in faults.items():
-            if device[name] is not None:
-                self._add((*path, name), f"{name} of {path[-1]}", why)
-        for target in device["targets"]:
-            post = self._instance(target)
-            recorded = self._recorded(path, device, target)
-            if post is None or constants is None or any(faults.values()) or recorded is None:
-                continue
-            instance = [model, constants | ({"record_from": recorded} if recorded else {})]
-            words = f'"{model}" and {target} ("{post[0]}")'
-
-            def then(answer: dict, words: str = words, post: list = post) -> None:
-                why = answer["refused"]
-                where = "targetting"
-                if why and why["kind"] in _RECEPTOR:
-                    where = "receptor_type"
-                elif why and why["kind"] == "BadDelay":
-                    where = "delay"
-                message = f"{words} cannot be connected: {why['message']}{self._receptors(post[0])}" if why else ""
-                self._add((*path, where), f"connect {words}", message)
-
-            synapse = {"weight": weight, "delay": delay, "receptor_type": device["receptor_type"]}
-            query = {"ask": "connect_device", "device": instance, "target": post, "kind": device["kind"]}
-            query |= {"synapse": synapse, "resolution": self.resolution}
-            self._later(query, (*path, "targetting"), f"connect {words}", then)
-
-    def _recorded(self, path: Path, device: Mapping, target: str) -> list[str] | None:
-        """Return which properties can be recorded from a target; None if they should be some and are none."""
-        if not device["properties"]:
-            return []
-        if target not in self.recordables:
-            return None
-        known = self.recordables[target]
-        own = ("constants", "record_from") if device.get("external") else ("properties",)
-        for i, name in enumerate(device["properties"]):
-            message = ""
-            if name not in known:
-                model = self.simulation["cells"][target]["model"]
-                near = did_you_mean(name, known)
-                message = (
-                    f'nothing to record called "{name}" in "{model}" ({target}){near} (recordables: {listed(known)})'
-                )
-            self._add((*path, *own, i), f'recordable "{name}" of {target}', message)
-        return [name for name in device["properties"] if name in known] or None
