@@ -3,6 +3,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+
+from descriptions import CIRCUITS
+from snakefold import cli
 
 TIDY = """
 import signal, sys, time
@@ -34,3 +38,13 @@ def test_exit_codes_are_a_shells(end, code):
     from snakefold import cli
 
     assert cli._waited_for([sys.executable, "-c", f"import os, sys; {end}"]) == code
+
+
+@pytest.mark.parametrize(("text", "words"), [("a: [", "cannot be read"), ("- a", "a mapping"), ("\xe9", "a mapping")])
+def test_a_config_that_cannot_be_read_is_told(tmp_path, monkeypatch, text, words):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(cli.main, ["check", str(CIRCUITS / "two_layers.yaml"), "--no-simulator"])
+    assert ran.exit_code == 1
+    assert "config/config.yaml: " in ran.stderr and words in ran.stderr

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from descriptions import CIRCUITS, edited, plan_of, small, write
-from snakefold.circuit import load
 from snakefold.errors import UserError
+from snakefold.loading import load
 from snakefold.plan import Plan, make, thaw
 from snakefold.slices import canonical, content_digest
 

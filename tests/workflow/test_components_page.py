@@ -1,4 +1,4 @@
-"""The two examples of docs/COMPONENTS.md, taken from the page as they stand and run."""
+"""The examples of docs/COMPONENTS.md, taken from the page as they stand and run."""
 
 import os
 import re
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def files(tmp_path):
     """A folder with the files of the page; near_cells is installed in it as pip would."""
     blocks = dict(BLOCK.findall((ROOT / "docs/COMPONENTS.md").read_text()))
-    assert set(blocks) == {"rings.py", "rings.yaml", "near_cells.py", "near.yaml"}
+    assert set(blocks) == {"rings.py", "rings.yaml", "near_cells.py", "near.yaml", "depth.py", "depth.yaml"}
     site = tmp_path / "site"
     described = site / "near_cells-1.0.dist-info"
     described.mkdir(parents=True)
@@ -94,3 +94,17 @@ def test_too_many_neighbours_are_found_before_anything_runs(files):
     circuit.write_text(circuit.read_text().replace("neighbours: 4", "neighbours: 400"))
     done = run(files, "snakefold", "check", "near.yaml")
     assert done.returncode == 1 and "near.yaml:12: connectivity.near.neighbours: there are only 100" in done.stderr
+
+
+def test_parameters_and_hooks_of_a_simulation(files):
+    command = ["snakemake", "-c1", "-s", str(ROOT / "Snakefile"), "--config", "circuit=depth.yaml"]
+    done = run(files, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = (files / "results/depth/simulations/driven/counts.csv").read_text().split()
+    assert counts[0] == "cell_type,spikes" and all(int(row.rpartition(",")[2]) > 0 for row in counts[1:])
+    assert [row.partition(",")[0] for row in counts[1:]] == ["left", "right"]
+    component = files / "depth.py"
+    component.write_text(component.read_text().replace('"cell_type,spikes', '"cell_type,n_spikes'))
+    planned = run(files, *command, "-n").stdout
+    jobs = set(re.findall(r"^(\w+) +\d+$", planned, re.MULTILINE)) - {"total", "all"}
+    assert jobs == {"build", "validate", "simulate_driven", "report"}

@@ -39,22 +39,23 @@ def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
         unknown = f" and those of {len(expected) - len(known)} not known before" if len(known) < len(expected) else ""
         click.echo(
             f"{circuit}: {sum(loaded.n_cells().values()):,} cells of {len(plan.cell_types)} types, "
-            f"{sum(known):,.0f} synapses in {n_sets} edge sets{unknown}, "
+            f"{sum(known):,.0f} synapses in {n_sets} edge set{'' if n_sets == 1 else 's'}{unknown}, "
             f"{n_simulations} simulation{'' if n_simulations == 1 else 's'}: fine"
         )
 
 
 def _checked(circuit: str, simulator: bool):
     """Return the circuit, its plan, and what the user should know."""
-    from snakefold.circuit import BrokenCircuit, load
+    from snakefold.loading import BrokenCircuit, load
     from snakefold.plan import make
-    from snakefold.workflow import ask_simulator, with_simulator
+    from snakefold.workflow import ask_simulator, results_of, with_simulator
 
+    folder = results_of({"results": "results"} | _config(_snakefile(), circuit, ()))
     try:
         loaded = load(circuit)
+        plan = make(loaded, folder)
     except BrokenCircuit as error:
-        raise (with_simulator(error) if simulator else error) from None
-    plan = make(loaded, "results")
+        raise (with_simulator(error, folder) if simulator else error) from None
     return loaded, plan, [*plan.warnings, *(ask_simulator(plan) if simulator and plan.simulations else [])]
 
 
@@ -112,17 +113,17 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
         if not dry:
             for path in results.remove_obsolete(plan):
                 click.echo(f"removed: {path} is no longer part of the circuit", err=True)
-        command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), *arguments]
+        command = [sys.executable, "-m", "snakemake", "-s", str(snakefile)]
         if not any(
             a.startswith(("-c", "-j", "--cores", "--jobs", "--profile", "--workflow-profile")) for a in arguments
         ):
-            command += ["--cores", "all"]
+            arguments = (*arguments, "--cores", "all")
         settings = [f"{key}={value}" for key, value in config.items() if value is not None]
         if unreachable and not dry:
             warn(unreachable)
-            if code := _waited_for([*command, "validated", "--config", *settings]):
+            if code := _waited_for([*command, "validated", *arguments, "--config", *settings]):
                 sys.exit(code)
-        sys.exit(_waited_for([*command, "--config", *settings]))
+        sys.exit(_waited_for([*command, *arguments, "--config", *settings]))
 
 
 def _waited_for(command: list[str]) -> int:
@@ -144,11 +145,23 @@ def _snakefile() -> Path:
 
 
 def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) -> dict:
-    """Return the workflow's keys: those of config/config.yaml, then those given with --config."""
+    """Return the workflow's keys: those of config/config.yaml, then those given with --config.
+
+    Raises
+    ------
+    UserError : config/config.yaml cannot be read
+    """
     import yaml
 
+    from snakefold.errors import UserError
+
     file = next((f for f in (Path("config/config.yaml"), snakefile.parent / "config/config.yaml") if f.is_file()), None)
-    config = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file else {}
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file else {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(file)) from error
+    if not isinstance(config, dict):
+        raise UserError(f"should be: a mapping (got: {config!r:.60})", where=str(file))
     if "--config" in arguments or "-C" in arguments:
         at = arguments.index("--config" if "--config" in arguments else "-C")
         for setting in arguments[at + 1 :]:
@@ -199,20 +212,20 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
 
 
 @main.command()
+@click.argument("circuit", type=click.Path(), required=False)
 @click.option("--markdown", is_flag=True, help="Print the reference of all keys instead.")
-def schema(markdown: bool) -> None:
-    """Print the JSON Schema of circuit descriptions, with all components that are installed."""
+@click.pass_obj
+def schema(debug: bool, circuit: str | None, markdown: bool) -> None:
+    """Print the JSON Schema of circuit descriptions, with all components that are installed, and those of CIRCUIT."""
     import json
 
-    if markdown:
-        from snakefold.reference import reference
-
-        click.echo(reference(), nl=False)
-        return
-
     from snakefold.circuit import schema as circuit_schema
+    from snakefold.loading import components_of
+    from snakefold.reference import reference
 
-    click.echo(json.dumps(circuit_schema(), indent=2))
+    with _mistakes_shown(debug, ending=""), components_of(circuit):
+        text = reference() if markdown else json.dumps(circuit_schema(), indent=2) + "\n"
+    click.echo(text, nl=False)
 
 
 def _mistakes_shown(debug: bool, **how: str):
