@@ -242,6 +242,10 @@ def test_an_attribute_that_catches_takes_the_keys_that_are_none():
         ({"size": 1, "x": "a"}, ["o.x: should be: a number (got: 'a')"]),
         ({"size": 1, "x": 2, "others": {"x": 3}}, ['o.x: "x" is given among the others, too; give it once']),
         ({"sise": 1}, ['o.sise: unknown key "sise"; did you mean "size"? (keys: size, others)']),
+        (
+            {"size": 1, "othres": 2},
+            ['o.othres: unknown key "othres"; did you mean "others"? (keys: size, others)'],
+        ),
     ],
 )
 def test_mistakes_among_what_is_caught(value, mistakes):

@@ -63,11 +63,11 @@ def _by_line(mistake: Mistake) -> tuple[str, int]:
     return (file, int(line)) if line.isdecimal() else (mistake.where, 0)
 
 
-def nearest(name: object, allowed: Iterable[str]) -> str:
-    """Return the one of the allowed names that may have been meant, or an empty string."""
+def nearest(name: object, allowed: Iterable[str], *, sure: bool = False) -> str:
+    """Return the one of the allowed names that may (or, if sure, must) have been meant, or an empty string."""
     names = [str(a) for a in allowed]
     same = [a for a in names if a.casefold() == str(name).casefold()]
-    near = same or difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    near = same or difflib.get_close_matches(str(name), names, n=1, cutoff=0.8 if sure else 0.6)
     return near[0] if near else ""
 
 

@@ -131,7 +131,7 @@ class Node:
         caught = {}
         for key in value:
             if key not in keys:
-                if catcher and not nearest(key, [a.key for a in cls.attributes() if a.required and a.key not in value]):
+                if catcher and not _misspelt(cls, key, value):
                     caught[key] = value[key]
                     continue
                 meant = nearest(key, keys)
@@ -256,6 +256,13 @@ def _check_order(cls: type, first: list[str], second: list[str]) -> None:
     common = [n for n in second if n in first]
     if common != [n for n in first if n in second]:
         raise AttributeOrderError(f"{cls.__name__}: its bases build {listed(common)} in different orders")
+
+
+def _misspelt(cls: type[Node], key: str, given: dict) -> bool:
+    """Return whether a key that could be any, as it would be caught, is more likely one of the node's own, misspelt."""
+    absent = [a for a in cls.attributes() if a.key not in given]
+    needed = [a.key for a in absent if a.required]
+    return bool(nearest(key, needed) or nearest(key, [a.key for a in absent], sure=True))
 
 
 _OWN_NAMES = frozenset((*vars(Node), *Node.__annotations__))
