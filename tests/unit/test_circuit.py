@@ -452,7 +452,7 @@ def at(tree, path):
         ([("cell_types.c.spatial.relative_to", "q")], 'no cell type "q"'),
         ([("cell_types.c.spatial.count_ratio", "x")], "should be: a number >= 0"),
         ([("variables.k", "x")], "variables.k: should be: a number"),
-        ([("variables.k", "= lost")], 'variables.k: the expression no variable "lost"'),
+        ([("variables.k", "= lost")], 'variables.k: the expression uses "lost", which is no variable'),
         ([("variables", {"m": "= lost", "n": "= m", "k": "= n"})], "variables.m: the expression"),
         ([("connectivity.total.probability", 0.1)], "not both"),
         ([("connectivity.total.number", "x.csv")], "cannot be read"),

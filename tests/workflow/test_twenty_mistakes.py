@@ -17,7 +17,7 @@ MODEL, SYNAPSES = "simulations.quick.cell_models.exc", "simulations.quick.connec
 EXPECTED = [
     (CELLS, '"both": {"spatial"', "cell_types.both.spatial", 'how many "both"? It gives count, density: give one'),
     (CELLS, '"wide"\n', "cell_types.wide.spatial.radius", "should be: a number > 0 (got: 'wide')"),
-    (CELLS, "3 * scal", "cell_types.many.spatial.count", 'no variable "scal"; did you mean "scale"?'),
+    (CELLS, "3 * scal", "cell_types.many.spatial.count", 'uses "scal", which is no variable; did you mean "scale"?'),
     ("circuit.yaml", "nmae", "nmae", 'unknown key "nmae"; did you mean "name"?'),
     ("circuit.yaml", "numpy ==", "packages[0]", "should be: a requirement"),
     ("circuit.yaml", "hihg", "regions.aside.children[0]", 'no region or partition "hihg"; did you mean "high"?'),

@@ -38,7 +38,9 @@ class UnknownVariable(_Refused):
 
     def __init__(self, name: str, known: Iterable[str]):
         self.variable = name
-        super().__init__(f'no variable "{name}"{did_you_mean(name, known)} (variables: {", ".join(known)})')
+        super().__init__(
+            f'uses "{name}", which is no variable{did_you_mean(name, known)} (variables: {", ".join(known)})'
+        )
 
 
 def evaluate(text: str, variables: dict[str, float]) -> float:
