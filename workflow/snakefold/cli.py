@@ -33,15 +33,16 @@ def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
 
         loaded, plan, warnings = _checked(circuit, simulator)
         warn(warnings)
-        n_sets, n_simulations = len(plan.edge_sets()), len(plan.simulations)
         expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values()]
         known = [e[0] for e in expected if e]
         unknown = f" and those of {len(expected) - len(known)} not known before" if len(known) < len(expected) else ""
-        click.echo(
-            f"{circuit}: {sum(loaded.n_cells().values()):,} cells of {len(plan.cell_types)} types, "
-            f"{sum(known):,.0f} synapses in {n_sets} edge set{'' if n_sets == 1 else 's'}{unknown}, "
-            f"{n_simulations} simulation{'' if n_simulations == 1 else 's'}: fine"
-        )
+        cells = f"{_counted(sum(loaded.n_cells().values()), 'cell')} of {_counted(len(plan.cell_types), 'type')}"
+        synapses = f"{_counted(round(sum(known)), 'synapse')} in {_counted(len(plan.edge_sets()), 'edge set')}{unknown}"
+        click.echo(f"{circuit}: {cells}, {synapses}, {_counted(len(plan.simulations), 'simulation')}: fine")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _checked(circuit: str, simulator: bool):
