@@ -1,11 +1,12 @@
-# make demo: set up and run the cortical microcircuit; make test: set up, check style, run the tests.
+# make demo: set up and run the cortical microcircuit; make test: set up, check style, run the tests;
+# make test-cluster: set up, start a SLURM on this machine (as root, on Debian), run the tests on it, stop it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 SOURCES := workflow scripts tests
 
-.PHONY: demo test lint acceptance benchmark setup clean
+.PHONY: demo test test-cluster lint acceptance benchmark setup clean
 
 setup: $(VENV)/.ready
 
@@ -27,6 +28,12 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# Its workers wait more than they compute.
+test-cluster: setup
+	$(BIN)/python tests/cluster/slurm.py start
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 3 --dist worksteal --durations 0 tests/cluster; \
+	code=$$?; $(BIN)/python tests/cluster/slurm.py stop; exit $$code
 
 acceptance: setup
 	$(BIN)/pytest tests/acceptance

@@ -10,11 +10,11 @@ import argparse
 from snakefold import job
 
 
-def main(cell_type: str, builds: list[str], tiles: list[str], output: str) -> None:
+def main(cell_type: str, builds: list[str], tiles: list[str], journals: list[str], output: str) -> None:
     """Gather one cell type."""
     from snakefold.placement.gather import gather_cells
 
-    gather_cells(cell_type, builds, tiles, output)
+    gather_cells(cell_type, builds, tiles, output, journals)
 
 
 if __name__ == "__main__":
@@ -22,5 +22,6 @@ if __name__ == "__main__":
     parser.add_argument("--cell-type", required=True)
     parser.add_argument("--builds", nargs="+", required=True)
     parser.add_argument("--tiles", nargs="+", required=True)
+    parser.add_argument("--journals", nargs="*", default=[])
     parser.add_argument("--output", required=True)
     job.run(main, **vars(parser.parse_args()))

@@ -10,19 +10,21 @@ import argparse
 from snakefold import job
 
 
-def main(name: str, build: str, nodes: list[str], edges: list[str], tiles: list[str], output: str) -> None:
+def main(
+    name: str, build: str, nodes: list[str], edges: list[str], tiles: list[str], journals: list[str], output: str
+) -> None:
     """Gather one edge set."""
     from snakefold.connectivity.gather import gather_edges
     from snakefold.connectivity.tile import Inputs
 
-    gather_edges(name, Inputs(build, tuple(nodes), tuple(edges)), tiles, output)
+    gather_edges(name, Inputs(build, tuple(nodes), tuple(edges)), tiles, output, journals)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--build", required=True)
-    for name in ("nodes", "edges", "tiles"):
+    for name in ("nodes", "edges", "tiles", "journals"):
         parser.add_argument(f"--{name}", nargs="*", default=[])
     parser.add_argument("--output", required=True)
     job.run(main, **vars(parser.parse_args()))

@@ -60,3 +60,12 @@ def test_near_has_every_cell_within_the_halo_and_whole_chunks_only(population, h
         assert len(chunks) == 1
     if halo == 1e6:
         assert len(near) == 120
+
+
+def test_near_joins_ranges_of_ids_that_follow_each_other(population):
+    assert population.near(GRID, np.zeros(3), np.ones(3), 1e6).runs.tolist() == [[0, 120]]
+    assert population.near(GRID, np.full(3, 1e4), np.full(3, 2e4), 0.0).runs.shape == (0, 2)
+    few = population.near(GRID, np.array([0.0, 0.0, 0.0]), np.array([150.0, 50.0, 50.0]), 0.0)
+    units = {span for span in population.of_units().values() if span[0] in few.node_ids}
+    assert sorted(n for start, stop in units for n in range(start, stop)) == few.node_ids.tolist()
+    assert (few.runs[1:, 0] > few.runs[:-1, 1]).all()

@@ -46,6 +46,25 @@ def test_edges_are_the_same_bytes_for_any_number_of_tiles_and_written_by_tile_or
     assert all(f == found[0] for f in found)
 
 
+@pytest.mark.parametrize("later", ["another seed", "other tiles"])
+def test_a_job_that_ends_after_a_later_run_has_begun_writes_nothing(tmp_path, monkeypatch, later):
+    plan = run(plan_of(tmp_path, tree_of("fixed_indegree"), 2))
+    output, to_end = Path(plan.path("connect/s/0.1.h5")), connecting.fanout.run
+    before = output.read_bytes()
+
+    def and_meanwhile(*arguments):
+        made = to_end(*arguments)
+        seed, tiles = (8, 2) if later == "another seed" else (small()["rng"]["seed"], 3)
+        run(plan_of(tmp_path, tree_of("fixed_indegree") | {"rng": {"seed": seed}}, tiles), "")
+        return made
+
+    connecting.connect(connect_inputs(plan, "s"), 1, tmp_path / "journal", output)
+    monkeypatch.setattr(connecting.fanout, "run", and_meanwhile)
+    with pytest.raises(UserError, match="has changed since this job began"):
+        connecting.connect(connect_inputs(plan, "s"), 1, tmp_path / "journal", output)
+    assert output.read_bytes() == before
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_edges_are_in_order_and_keep_the_strategys_promise(tmp_path, strategy):
     plan = run(plan_of(tmp_path, tree_of(strategy), 4))

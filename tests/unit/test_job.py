@@ -1,4 +1,5 @@
 import re
+import resource
 
 import pytest
 
@@ -21,3 +22,13 @@ def test_a_users_mistake_is_a_message_and_exit_code_1(capsys):
         job.run(fail)
     assert caught.value.code == 1
     assert capsys.readouterr().err == "error: f:1: no room\n"
+
+
+def test_a_job_may_open_as_many_files_as_it_is_allowed_to():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+    try:
+        job.run(lambda: None)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

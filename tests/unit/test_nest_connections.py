@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from snakefold.config.context import BuildContext, building
 from snakefold.nest import connections
-from snakefold.nest.connections import both_ways, collapsed, synapses
+from snakefold.nest.connections import both_ways, collapsed, connect, synapses
 from snakefold.nest.distributions import draw, fault, samples
+from snakefold.nest.share import Share
 from snakefold.nest.values import CellDistribution
 from snakefold.streams import stream
 
@@ -45,6 +46,39 @@ def test_collapse_sums_each_pair_across_blocks(pairs, size):
 def test_gap_junctions_join_each_unordered_pair_once(pairs, size):
     made = [(s, t) for block in both_ways(blocks_of(pairs, size), True) for s, t in zip(*block[:2], strict=True)]
     assert sorted(made) == sorted({(min(pair), max(pair)) for pair in pairs})
+
+
+class Connected:
+    """What is used of NEST: connections that are asked for, of which a rank makes those onto its cells."""
+
+    def __init__(self, share):
+        self.share, self.rows, self.n_calls, self.n_rows = share, [], 0, 0
+
+    def Connect(self, source, target, rule, spec):
+        assert rule == "one_to_one" and len(source)
+        assert (np.diff(source) >= 0).all() or (np.diff(target) >= 0).all(), "by source, of one direction"
+        assert spec["synapse_model"] == "m" and spec["receptor_type"] == 3
+        rows = np.array(list(zip(source.tolist(), target.tolist(), spec["weight"].tolist(), strict=True)))
+        self.rows += rows[self.share.rows(target)].tolist()
+        self.n_calls, self.n_rows = self.n_calls + 1, self.n_rows + len(rows)
+
+
+@given(PAIRS, st.integers(1, 12), st.sampled_from([(2, 2), (2, 4), (3, 3)]), st.booleans())
+def test_ranks_together_connect_what_one_does_each_what_is_onto_its_cells(pairs, size, ranks, reciprocal):
+    n_ranks, n_virtual = ranks
+
+    def connected(share):
+        nest = Connected(share)
+        return connect(nest, blocks_of(pairs, size), 1, 5, "m", 3, share, reciprocal), nest
+
+    n, alone = connected(Share(0, 1, n_virtual))
+    assert n == len(pairs) and len(alone.rows) == n * (1 + reciprocal)
+    shares = [connected(Share(rank, n_ranks, n_virtual)) for rank in range(n_ranks)]
+    assert sum(n_own for n_own, _ in shares) == n
+    for rank, (_, nest) in enumerate(shares):
+        assert nest.rows == [row for row in alone.rows if row[1] % n_virtual % n_ranks == rank]
+        assert nest.n_calls == alone.n_calls, "NEST's ranks should all know that there are new connections"
+        assert nest.n_rows <= len(nest.rows) + nest.n_calls, "NEST is given little that is not this rank's"
 
 
 class FileOfEdges:

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 import snakefold
-from snakefold.errors import UserError
-from snakefold.nest.simulation import load, partial
+from snakefold.nest.simulation import partial
 from snakefold.sonata.edges import write_edges
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.spikes import read_spikes
@@ -192,15 +191,17 @@ def test_provenance_has_versions_and_no_path(results):
 CONNECTIONS = (
     RUN
     + """
+from snakefold.fanout.ranks import Alone
 from snakefold.nest.network import Network
+from snakefold.nest.share import Share
 from snakefold.nest.targetting import chosen_by_all
 from snakefold.nest.values import restored
-nest = simulation.load()
+nest = simulation.load(Alone())
 asked["simulation"] = restored(asked["simulation"], {})
-simulation._set_kernel(nest, asked["simulation"])
+simulation._set_kernel(nest, asked["simulation"], Share(n_virtual=2))
 built = Network(
     nest, asked["simulation"], asked["nodes"], asked["edges"],
-    chosen_by_all(asked["simulation"], asked["nodes"]), lambda line: None,
+    chosen_by_all(asked["simulation"], asked["nodes"]), lambda line: None, Alone(),
 )
 found = nest.GetConnections(source=nest.NodeCollection(range(1, nest.network_size + 1))).get(
     ["source", "target", "weight", "delay", "synapse_model"]
@@ -308,12 +309,39 @@ def test_what_nest_refuses_is_named(circuit, tmp_path, place):
     assert f"ERROR simulations.basal.{place}: NEST refuses: " in done.stdout
 
 
-@pytest.mark.parametrize("variable", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"])
-def test_several_ranks_are_refused_before_nest_is_imported(monkeypatch, variable):
-    monkeypatch.setenv(variable, "2")
-    with pytest.raises(UserError, match="one of 2 MPI ranks"):
-        load()
-    assert "nest" not in sys.modules
+AS_JOB = RUN + "from snakefold import job\njob.run(simulation.simulate, **asked)\n"
+
+
+def test_a_nest_without_mpi_under_a_launcher_says_so(circuit, tmp_path):
+    """Without a question first, it would end its process with exit code 127 and no message."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "--bind-to", "none", "-n", "2"]
+    command = [*mpirun, sys.executable, "-c", AS_JOB, json.dumps(asked(circuit, tmp_path))]
+    environment = ENVIRONMENT | root | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "error: NEST cannot run on 2 MPI ranks: that of" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_launcher_has_left_in_the_environment_does_not_reach_nest(circuit, results, tmp_path):
+    leaked = {"SNAKEFOLD_TASKS": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMI_SIZE": "2", "SLURM_STEP_NUM_TASKS": "2"}
+    done = run(
+        SIMULATE + "assert 'SLURM_STEP_NUM_TASKS' not in simulation.os.environ", asked(circuit, tmp_path), **leaked
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path) == contents(results[0])
+
+
+def test_a_journal_that_vanishes_under_a_simulation_is_an_error_and_no_result(circuit, tmp_path):
+    """As when a job that was left behind by a killed run ends at the same time."""
+    code = AS_JOB.replace("**asked", "**asked, report=lambda line: 'of 250' in line and shutil.rmtree(journal)")
+    code = f"import shutil\njournal = {str(tmp_path / 'journal')!r}\n" + code
+    done = run(code, asked(circuit, tmp_path, segment_ms=250.0))
+    assert done.returncode == 1, done.stderr
+    assert f"error: {tmp_path}/journal/digest: it was removed" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_lists_are_constants_beside_one_value_per_cell(circuit, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -106,6 +107,28 @@ def test_pruning_keeps_the_current_plan_and_its_slices(tmp_path):
     slices = {p.stem for p in Path(new.path(".plan/slices")).iterdir()}
     assert slices == {part.digest for part in new.parts.values()}
     assert not Path(new.path(".journal")).exists()
+
+
+def test_pruning_removes_tiles_and_prepared_files_that_are_older_than_what_is_made_of_them(tmp_path):
+    """As they lie there when the last job that reads them has ended after Snakemake was killed."""
+    plan = plan_of(tmp_path, small())
+    placement, (cell_type, *more) = next((name, p.cell_types) for name, p in plan.placements.items())
+    connection = next(iter(plan.connections))
+    tile, prepared = plan.path("place", placement, "0.1.h5"), plan.path("prepare/connect", f"{connection}.h5")
+    touch(plan, tile, prepared, *(plan.nodes(t) for t in more))
+    edges = [plan.edges(name) for name in plan.connections[connection].sets]
+    touch(plan, *edges)
+    for path in edges:
+        os.utime(path, (1, 1))
+    results.prune(plan)
+    assert Path(tile).exists(), "a cell type is not gathered yet"
+    assert Path(prepared).exists(), "it is newer than the edges, which are to be made again"
+    touch(plan, plan.nodes(cell_type), *edges)
+    results.prune(plan, keep_temporary=True)
+    assert Path(tile).exists()
+    results.prune(plan)
+    assert not Path(tile).exists()
+    assert not Path(prepared).exists()
 
 
 def frozen_and_built(plan):

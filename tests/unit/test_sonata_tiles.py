@@ -37,6 +37,14 @@ def test_round_trip(path):
             tile.column("L4E", "w")
 
 
+def test_positions_of_a_unit(path):
+    with Tile(path) as tile:
+        assert tile.positions("L4E", 0).shape == (0, 3)
+        assert tile.positions("L4E", 2).tolist() == [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
+        with pytest.raises(UserError, match='no column "x" in L4E_to_L4I'):
+            tile.positions("L4E_to_L4I", 0)
+
+
 def test_units_as_sorted_edges(path, monkeypatch):
     monkeypatch.setattr(tiles, "_SCAN_ROWS", 1)
     with Tile(path) as tile:

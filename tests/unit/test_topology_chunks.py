@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from snakefold.topology.chunks import FARTHEST_CHUNK, Grid, cut, decode, encode
+from snakefold.topology.chunks import FARTHEST_CHUNK, Grid, Nearby, cut, decode, encode
 
 coordinates = hnp.arrays(np.int64, st.tuples(st.integers(0, 20), st.just(3)), elements=st.integers(-(2**20), 2**20 - 1))
 lengths = st.floats(0.3, 50)
@@ -85,3 +85,43 @@ def test_no_boxes_are_no_pieces():
     pieces = cut(Grid((0.0,) * 3, (50.0,) * 3), [])
     assert len(pieces.chunk) == len(pieces.volume) == 0
     assert pieces.by_chunk()[0].size == 0
+
+
+class Counting(Grid):
+    """A grid that counts the chunks whose bounds it is asked for."""
+
+    asked = 0
+
+    def bounds(self, chunks):
+        Counting.asked += len(chunks)
+        return super().bounds(chunks)
+
+
+corner = st.tuples(*[st.floats(-200, 200) | st.integers(-6, 6).map(lambda n: n * 10.0)] * 3)
+
+
+@given(
+    hnp.arrays(np.int64, st.tuples(st.integers(0, 300), st.just(3)), elements=st.integers(-4, 5)),
+    corner,
+    st.tuples(*[st.sampled_from([10.0, 7.3, 1 / 3, 60.0])] * 3),
+    corner,
+    st.tuples(*[st.sampled_from([0.0, 0.1, 10.0, 40.0])] * 3),
+    st.sampled_from([0.0, 1e-9, 3.3, 10.0, 50.0, 1e9, np.inf]),
+)
+def test_nearby_finds_what_a_look_at_all_chunks_finds(ijk, origin, size, lower, extent, halo):
+    grid, chunks = Grid(origin, size), encode(ijk)
+    lower, upper = np.array(lower), np.array(lower) + extent
+    low, high = grid.bounds(chunks)
+    all_of_them = np.flatnonzero(((low < upper + halo) & (high > lower - halo)).all(axis=1))
+    assert Nearby(grid, chunks)(lower, upper, halo).tolist() == all_of_them.tolist()
+
+
+def test_nearby_looks_at_few_of_many_chunks():
+    grid = Counting((0.0, 0.0, 0.0), (10.0, 10.0, 10.0))
+    chunks = encode(np.indices((40, 40, 40)).reshape(3, -1).T)
+    look = Nearby(grid, chunks)
+    lower = np.array([100.0, 50.0, 200.0])
+    assert Counting.asked == 0
+    assert len(look(lower, lower + 10, 5.0)) == 27
+    assert len(look(lower, lower + 10, 0.0)) == 1
+    assert Counting.asked <= 200

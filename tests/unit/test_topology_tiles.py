@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakefold.topology.tiles import MOST_TILES, boundaries, number_of_tiles
+from snakefold.topology.tiles import MOST_TILES, MOST_TILES_IN_PASSES, boundaries, number_of_tiles
 
 costs = st.lists(st.floats(0, 1e6), max_size=60).map(np.array)
 
@@ -37,6 +37,8 @@ def test_number_of_tiles_is_as_asked_or_for_jobs_of_minutes():
     assert number_of_tiles(None, 1.0, n_edges=100e6) == 5
     assert number_of_tiles(None, 1e9) == MOST_TILES
     assert number_of_tiles(None, 600.0, n_units=2) == 2
+    assert number_of_tiles(None, 600.0, n_passes=2) == 5
+    assert number_of_tiles(None, 1e9, n_passes=2) == MOST_TILES_IN_PASSES
 
 
 @pytest.mark.parametrize("n_units", [0.0, 0.3])

@@ -5,6 +5,7 @@ import pytest
 from descriptions import edited, small, write
 from snakefold import workflow
 from snakefold.errors import Mistake, UserError
+from snakefold.scheduling import Profile
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +101,26 @@ def test_nothing_is_claimed_where_the_simulator_says_no(tmp_path, monkeypatch):
         workflow.start(plan)
     assert not (tmp_path / "r").exists()
     assert workflow.FROZEN not in os.environ
+
+
+def test_ranks_of_simulations_should_divide_their_threads(tmp_path):
+    tree = edited(("simulations.rest.threads", 6))
+    tree["simulations"]["odd"] = tree["simulations"]["rest"] | {"threads": 3}
+    plan = workflow.plan_for(config_for(tmp_path, tree))
+    workflow.check_ranks(plan, Profile(simulation_ranks=3))
+    with pytest.raises(UserError) as caught:
+        workflow.check_ranks(plan, Profile(simulation_ranks=2))
+    (mistake,) = caught.value.mistakes
+    assert "simulations.odd.threads: should be: a multiple of the 2 MPI ranks" in str(mistake)
+    assert "circuit.yaml:" in str(mistake) and "(got: 3)" in str(mistake)
+
+
+def test_ranks_are_refused_before_anything_runs_where_nest_has_no_mpi(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = workflow.plan_for(config_for(tmp_path, edited(("simulations.rest.threads", 2))))
+    with pytest.raises(UserError, match=r"NEST cannot run on 2 MPI ranks: .* built without MPI"):
+        workflow.start(plan, simulation_ranks=2)
+    assert not (tmp_path / "r").exists()
 
 
 def test_an_interrupt_while_nothing_runs_yet_has_no_traceback(capsys):

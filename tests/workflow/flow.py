@@ -194,9 +194,9 @@ class Workflow:
         assert table, ran.output
         return {rule: int(n) for rule, n in map(str.split, table) if rule != "total"}
 
-    def built(self, **options: object) -> "Workflow":
+    def built(self, *arguments: str, **options: object) -> "Workflow":
         """Run, and fail the test if the run fails; return the workflow."""
-        ran = self.run(**options)
+        ran = self.run(*arguments, **options)
         assert ran.code == 0, ran.output
         return self
 
@@ -276,10 +276,16 @@ class Watched(FixedIndegree):
         chunk = int(targets[self.postsynaptic.cell_types[0]].runs[0, 0])
         note(f"chunk {chunk}")
         fail = Path(os.environ.get("FAIL", "/nonexistent"))
-        if fail.exists() and chunk >= int(fail.read_text()):
-            raise RuntimeError(f"the marker says so, at chunk {chunk}")
+        if fail.exists():
+            at, *once = fail.read_text().split()
+            if chunk >= int(at):
+                if once:
+                    fail.unlink()
+                raise RuntimeError(f"the marker says so, at chunk {chunk}")
+        waste = np.ones(int(os.environ.get("WASTE_MB", "0")) << 17)
         time.sleep(float(os.environ.get("SLEEP", "0")))
         assert given.prepared["shift"][0] == 1
+        del waste
         return super().connect(sources, targets, rng, given)
 '''
 

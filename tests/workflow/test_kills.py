@@ -47,10 +47,12 @@ class Watch(Workflow):
         return [(int(pid), *map(int, rest)) for pid, word, *rest in map(str.split, lines) if word == what]
 
     def journalled(self) -> set[int]:
-        """Return the chunks that are in the journals of the slow strategy's tiles."""
+        """Return the chunks that are in the journals of the slow strategy's unfinished tiles."""
         from snakefold.fanout.journal import Journal
 
-        folders = (self.results / ".journal/connect/own").glob("*/*")
+        made = {path.name for path in (self.results / "connect/own").glob("*.h5")}
+        tiles = [f for f in (self.results / ".journal/connect/own").glob("*") if f"0.{f.name}.h5" not in made]
+        folders = [folder for tile in tiles for folder in tile.iterdir()]
         records = [arrays for f in folders for _, arrays in Journal(f.parent, f.name).read()]
         return {int(arrays["own/target"].min()) for arrays in records if len(arrays["own/target"])}
 
@@ -215,8 +217,9 @@ def kill_snakemake(folder: Path, undisturbed: Undisturbed, rng: random.Random, c
     n_left = sum(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in orphans)
     old = {pid for pid, _ in workflow.noted()} | {orphan.pid for orphan in orphans}
     _, n_kept, again = resume(workflow, undisturbed, old)
-    psutil.wait_procs(orphans, timeout=HANG_S)
+    assert all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in orphans), "the rerun has ended them"
     workflow.assert_whole()
+    workflow.assert_clean()
     assert workflow.circuit_files() == undisturbed.files
     assert workflow.plan() == {}
     return (

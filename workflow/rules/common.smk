@@ -11,14 +11,29 @@ import snakefold
 if LIBRARY not in Path(snakefold.__file__).resolve().parents:
     sys.exit(f"the library should be the one beside the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
-from snakefold import results
-from snakefold.workflow import job_environment, job_function, mistakes_shown, plan_for, start, warn
+from snakefold import leftovers, results
+from snakefold.scheduling import Profile
+from snakefold.workflow import (
+    check_ranks,
+    how_to_go_on,
+    job_environment,
+    job_functions,
+    mistakes_shown,
+    plan_for,
+    start,
+    warn,
+    with_conda,
+)
 
 job_environment(LIBRARY)
-shell.prefix(job_function(Path(workflow.basedir, "scripts"), workflow.deployment_settings.deployment_method))
 
 with mistakes_shown():
+    PROFILE = Profile.of(workflow.resource_settings.default_resources)
     PLAN = plan_for(config)
+    check_ranks(PLAN, PROFILE)
+
+DEPLOYMENT = workflow.deployment_settings.deployment_method
+shell.prefix(job_functions(Path(workflow.basedir, "scripts"), DEPLOYMENT, PROFILE))
 
 ENVS = f"{workflow.basedir}/envs"
 
@@ -32,11 +47,17 @@ wildcard_constraints:
 
 onstart:
     with mistakes_shown():
-        warn(start(PLAN))
+        warn(start(PLAN, log, 1 if with_conda(DEPLOYMENT) else PROFILE.simulation_ranks))
 
 
 onsuccess:
-    results.prune(PLAN)
+    results.prune(PLAN, keep_temporary=workflow.storage_settings.notemp)
+    leftovers.cross_out(PLAN.results)
+
+
+onerror:
+    leftovers.cross_out(PLAN.results)
+    warn([how_to_go_on()])
 
 
 def log_of(phase, name, *more):

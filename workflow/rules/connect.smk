@@ -47,12 +47,15 @@ for name, strategy in PLAN.connections.items():
                 benchmark_of("connect", name)
             params:
                 journal=PLAN.path(".journal/connect", name, "0"),
+            threads: PROFILE.ranks
+            resources:
+                **PROFILE.of_tile(PLAN.needs[f"connect/{name}"]),
             conda:
                 f"{ENVS}/build.yaml"
             message:
                 f"connect: all synapses of {name}"
             shell:
-                "snakefold_job connect --build {input.build:q} --nodes {input.nodes:q}"
+                "snakefold_tile connect --build {input.build:q} --nodes {input.nodes:q}"
                 " --edges {input.edges:q} --prepared={input.prepared:q} --journal {params.journal:q}"
                 " --write-edges {output:q} > {log:q} 2>&1"
 
@@ -74,12 +77,15 @@ for name, strategy in PLAN.connections.items():
                 benchmark_of("connect", name, "{tile}")
             params:
                 journal=PLAN.path(".journal/connect", name, "{tile}"),
+            threads: PROFILE.ranks
+            resources:
+                **PROFILE.of_tile(PLAN.needs[f"connect/{name}"]),
             conda:
                 f"{ENVS}/build.yaml"
             message:
                 f"connect: tile {{wildcards.tile}} of {strategy.tiles} of {name}"
             shell:
-                "snakefold_job connect --build {input.build:q} --nodes {input.nodes:q}"
+                "snakefold_tile connect --build {input.build:q} --nodes {input.nodes:q}"
                 " --edges {input.edges:q} --prepared={input.prepared:q} --tile {wildcards.tile}"
                 " --journal {params.journal:q} --output {output:q} > {log:q} 2>&1"
 
@@ -101,14 +107,15 @@ for name, strategy in PLAN.connections.items():
                     benchmark_of("gather", f"edges.{edge_set}")
                 params:
                     name=edge_set,
+                    journals=PLAN.path(".journal/connect", name),
                 conda:
                     f"{ENVS}/build.yaml"
                 message:
                     f"gather: edge set {edge_set}"
                 shell:
                     "snakefold_job gather_edges --name {params.name:q} --build {input.build:q}"
-                    " --nodes {input.nodes:q} --edges {input.edges:q} --tiles {input.tiles:q} --output {output:q}"
-                    " > {log:q} 2>&1"
+                    " --nodes {input.nodes:q} --edges {input.edges:q} --tiles {input.tiles:q} --journals {params.journals:q}"
+                    " --output {output:q} > {log:q} 2>&1"
 
 
 for name, hook in PLAN.after_connectivity.items():

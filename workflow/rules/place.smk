@@ -47,12 +47,15 @@ for name, strategy in PLAN.placements.items():
                 benchmark_of("place", name)
             params:
                 journal=PLAN.path(".journal/place", name, "0.0"),
+            threads: PROFILE.ranks
+            resources:
+                **PROFILE.of_tile(PLAN.needs[f"place/{name}"]),
             conda:
                 f"{ENVS}/build.yaml"
             message:
                 f"place: all cells of {name}"
             shell:
-                "snakefold_job place --build {input.build:q} --partitions {input.partitions:q}"
+                "snakefold_tile place --build {input.build:q} --partitions {input.partitions:q}"
                 " --nodes {input.nodes:q} --prepared={input.prepared:q} --journal {params.journal:q}"
                 " --write-nodes {output:q} > {log:q} 2>&1"
 
@@ -75,12 +78,15 @@ for name, strategy in PLAN.placements.items():
                 benchmark_of("place", name, "{color}", "{tile}")
             params:
                 journal=PLAN.path(".journal/place", name, "{color}.{tile}"),
+            threads: PROFILE.ranks
+            resources:
+                **PROFILE.of_tile(PLAN.needs[f"place/{name}"]),
             conda:
                 f"{ENVS}/build.yaml"
             message:
                 f"place: tile {{wildcards.tile}} of {strategy.tiles} of {name}"
             shell:
-                "snakefold_job place --build {input.build:q} --partitions {input.partitions:q}"
+                "snakefold_tile place --build {input.build:q} --partitions {input.partitions:q}"
                 " --nodes {input.nodes:q} --earlier {input.earlier:q} --prepared={input.prepared:q}"
                 " --tile {wildcards.tile} --pass {wildcards.color} --journal {params.journal:q}"
                 " --output {output:q} > {log:q} 2>&1"
@@ -105,13 +111,16 @@ for cell_type in PLAN.gathered_cell_types():
             benchmark_of("gather", f"cells.{cell_type}")
         params:
             cell_type=cell_type,
+            journals=[PLAN.path(".journal/place", n) for n in placers],
+        resources:
+            **PROFILE.of_job(PLAN.needs[f"cells/{cell_type}"]),
         conda:
             f"{ENVS}/build.yaml"
         message:
             f"gather: cells of type {cell_type}"
         shell:
             "snakefold_job gather_cells --cell-type {params.cell_type:q} --builds {input.builds:q}"
-            " --tiles {input.tiles:q} --output {output:q} > {log:q} 2>&1"
+            " --tiles {input.tiles:q} --journals {params.journals:q} --output {output:q} > {log:q} 2>&1"
 
 
 for name, hook in PLAN.after_placement.items():

@@ -45,10 +45,14 @@ for name in PLAN.simulations:
             folder=lambda w, output: Path(output[0]).parent,
             journal=PLAN.path(".journal/simulate", name),
         threads: PLAN.parts[f"simulate/{name}"].slice["run"]["threads"]
+        resources:
+            **PROFILE.of_simulation(
+                PLAN.needs[f"simulate/{name}"], PLAN.parts[f"simulate/{name}"].slice["run"]["threads"]
+            ),
         conda:
             f"{ENVS}/nest.yaml"
         message:
             f"simulate: {name}"
         shell:
-            "snakefold_job simulate --build {input.build:q} --modules {input.modules:q}"
+            "snakefold_simulation simulate --build {input.build:q} --modules {input.modules:q}"
             " --nodes {input.nodes:q} --edges {input.edges:q} --folder {params.folder:q} --journal {params.journal:q} > {log:q} 2>&1"

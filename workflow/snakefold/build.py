@@ -104,3 +104,20 @@ def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
         "colours": strategy.colour(decode(chunks)).astype(np.int64),
         "tiles": boundaries(cost, slice_["tiles"]),
     }
+
+
+def check_current(job: object) -> None:
+    """Check that the files a job reads, through its `inputs`, `built` and `digest`, are those that it began with.
+
+    A job that outlives its run may end when a later run has edited the part or cut it into other tiles; what it made is
+    whole, but of another circuit.
+
+    Raises
+    ------
+    UserError : they are not
+    """
+    now = type(job)(job.inputs)
+    if (now.digest, now.built.slice) != (job.digest, job.built.slice):
+        raise UserError(
+            "it has changed since this job began, of an earlier run; nothing is written", where=job.inputs.build
+        )

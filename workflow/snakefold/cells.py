@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from snakefold.sonata.nodes import Nodes
-from snakefold.topology.chunks import Grid
+from snakefold.topology.chunks import Grid, Nearby
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Population:
     def __init__(self, path: str | Path):
         self.nodes = Nodes(path)
         self.type, self.n, self.chunks = self.nodes.population, self.nodes.n, self.nodes.chunks
+        self._nearby: dict[Grid, Nearby] = {}
 
     @cached_property
     def all(self) -> Cells:
@@ -78,15 +79,25 @@ class Population:
 
     def near(self, grid: Grid, lower: np.ndarray, upper: np.ndarray, halo_um: float) -> Cells:
         """Return the cells of all chunks that come within `halo_um` of a box (corners (3,), um)."""
-        low, high = grid.bounds(self.chunks.chunk)
-        touched = ((low < upper + halo_um) & (high > lower - halo_um)).all(axis=1)
-        runs = np.stack([self.chunks.offsets[:-1][touched], self.chunks.offsets[1:][touched]], axis=1)
-        return Cells(self.nodes, runs.astype(np.int64).reshape(-1, 2))
+        if grid not in self._nearby:
+            self._nearby[grid] = Nearby(grid, self.chunks.chunk)
+        rows = self._nearby[grid](lower, upper, halo_um)
+        return Cells(self.nodes, _joined(self.chunks.offsets[rows], self.chunks.offsets[rows + 1]))
 
 
 def open_populations(paths: Iterable[str | Path]) -> dict[str, Population]:
     """Return the populations of node files, by cell type."""
     return {p.type: p for p in map(Population, paths)}
+
+
+def _joined(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """Return ascending ranges, (n_runs, 2) int64, without those of no cells, and each with what follows it directly."""
+    some = stops > starts
+    starts, stops = starts[some], stops[some]
+    apart = starts[1:] != stops[:-1]
+    first, last = np.concatenate([[True], apart]), np.concatenate([apart, [True]])
+    n = len(starts)
+    return np.stack([starts[first[:n]], stops[last[:n]]], axis=1).astype(np.int64)
 
 
 def _concatenate(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:

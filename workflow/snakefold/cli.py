@@ -1,4 +1,4 @@
-"""The command `snakefold`: check a circuit, run the workflow, verify its results, print the schema."""
+"""The command `snakefold`: check a circuit, run the workflow, look after its results, print the schema."""
 
 import signal
 import subprocess
@@ -210,6 +210,38 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
             raise UserError("nothing is left there of an unfinished simulation", where=str(folder))
         write_spikes(output, left.spikes, "salvaged")
         click.echo(f"{output}: spikes until {left.until:g} of {left.duration:g} ms")
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@click.pass_obj
+def cancel(debug: bool, results: str) -> None:
+    """Cancel the jobs that killed runs of a circuit have left, here or in SLURM; RESULTS is the circuit's folder."""
+    with _mistakes_shown(debug, ending=""):
+        from snakefold import leftovers
+        from snakefold.errors import UserError
+
+        if living := [run for run in leftovers.noted(results) if run.lives]:
+            raise UserError(f"the run is alive (process {living[0].pid}); end it with Ctrl-C", where=results)
+        n, left = leftovers.cancel(results, elsewhere=True)
+        if left:
+            raise UserError(f"no squeue here; do this where SLURM is, as on {left[0].host}", where=results)
+        click.echo(f"{n} jobs cancelled")
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@click.pass_obj
+def cost(debug: bool, results: str) -> None:
+    """Print what a circuit has cost, by phase: what its jobs say, and what SLURM has accounted for."""
+    with _mistakes_shown(debug, ending=""):
+        from snakefold.cost import of_logs, of_slurm, table
+
+        click.echo("the processes of jobs, by their logs")
+        click.echo(table(of_logs(results)))
+        if accounted := of_slurm(results):
+            click.echo("\nSLURM jobs, all attempts")
+            click.echo(table(accounted))
 
 
 @main.command()

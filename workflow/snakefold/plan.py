@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from snakefold import components, hdf5
+from snakefold import components, hdf5, needs
 from snakefold.circuit import Loaded, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
@@ -19,11 +19,15 @@ from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
+from snakefold.needs import Needs
 from snakefold.nest import modules
 from snakefold.nest.description import result_files
 from snakefold.placement.counts import partitions_of
 from snakefold.slices import canonical, digest_of, named_files
 from snakefold.topology.tiles import number_of_tiles
+
+COST_PER_CHUNK_S = 2e-4  # of placement, whatever is in it
+UNKNOWN_EDGES = 5e6  # synapses of an edge set of which nothing is known before, for what its jobs need
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Plan:
     modules: dict[str, Part]
     libraries: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
+    needs: dict[str, Needs]
 
     # Where things lie
 
@@ -205,7 +210,7 @@ class Plan:
         for key in ("parts", "modules"):
             made[key] = {k: Part(v["slice"], v["files"], tuple(v["inputs"])) for k, v in tree[key].items()}
         made["libraries"] = _tuples(tree["libraries"])
-        for key, what in (("placements", Placement), ("connections", Connection)):
+        for key, what in (("placements", Placement), ("connections", Connection), ("needs", Needs)):
             made[key] = {name: what(**_tuples(fields)) for name, fields in tree[key].items()}
         for key in ("after_placement", "after_connectivity"):
             made[key] = {name: Hook(**_tuples(fields)) for name, fields in tree[key].items()}
@@ -286,11 +291,37 @@ def make(
         modules={},
         libraries={},
         warnings=tuple(str(w) for w in loaded.warnings),
+        needs=_needs(loaded, placements, connections, parts),
     )
     _add_modules(plan, circuit)
     if simulated:
         _add_simulations(plan, loaded)
     return plan
+
+
+def _needs(
+    loaded: Loaded, placements: dict[str, Placement], connections: dict[str, Connection], parts: dict[str, Part]
+) -> dict[str, Needs]:
+    """Return what jobs need: "place/<strategy>" and "connect/<strategy>" a tile, "cells/<type>", "simulate/<name>"."""
+    circuit, n_cells = loaded.circuit, loaded.n_cells()
+    made = {}
+    for name, placement in placements.items():
+        n = sum(loaded.totals[name].values()) / placement.tiles
+        made[f"place/{name}"] = needs.placing(n, circuit.placement[name].cost_per_cell_s)
+    n_edges = {}
+    for name, connection in connections.items():
+        expected = parts[f"connect/{name}"].slice["expected"]
+        n_edges |= {s: e[0] if e else UNKNOWN_EDGES for s, e in expected.items()}
+        n = sum(n_edges[s] for s in connection.sets) / connection.tiles
+        cells = sum(n_cells.get(t, 0) for t in {*connection.sources, *connection.targets})
+        made[f"connect/{name}"] = needs.connecting(n, cells, circuit.connectivity[name].cost_per_edge_s)
+    made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
+    for name, simulation in circuit.simulations.items():
+        cells = sum(n_cells.get(t, 0) for t in simulation.cell_models)
+        made[f"simulate/{name}"] = needs.simulating(
+            cells, sum(n_edges.values()), simulation.duration, simulation.resolution
+        )
+    return made
 
 
 def _parse_part(loaded: Loaded) -> Part:
@@ -332,7 +363,8 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
         for t in strategy.cell_types
     }
     n_cells = sum(loaded.totals[name].values())
-    n_tiles = number_of_tiles(tiles, n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * 2e-4)
+    cost_s = n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * COST_PER_CHUNK_S
+    n_tiles = number_of_tiles(tiles, cost_s, n_passes=strategy.n_passes)
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
     slice_ = {"phase": "place", "name": name, "seed": circuit.seed_of(strategy), "types": kinds, "grid": _grid(circuit)}

@@ -141,8 +141,13 @@ def remove_obsolete(plan: Plan) -> list[Path]:
     return gone
 
 
-def prune(plan: Plan) -> None:
-    """Remove frozen plans and journals that no run needs any more, after a run that succeeded."""
+def prune(plan: Plan, *, keep_temporary: bool = False) -> None:
+    """Remove what no run needs any more, after a run that succeeded: frozen plans, journals, files that are used up.
+
+    Parameters
+    ----------
+    keep_temporary : keep tiles and prepared files
+    """
     current = f"{plan.digest}.json"
     slices = {f"{digest}.json" for digest in plan.slices()}
     for path in Path(plan.path(".plan")).glob("*.json"):
@@ -152,6 +157,8 @@ def prune(plan: Plan) -> None:
         if path.name not in slices:
             path.unlink(missing_ok=True)
     shutil.rmtree(plan.path(".journal"), ignore_errors=True)
+    for path in [] if keep_temporary else used_up(plan):
+        path.unlink(missing_ok=True)
     for folder in ("", "build", "nodes", "edges", "stage", "validate", "simulations"):
         for path in Path(plan.path(folder)).glob("**/.*.part" if folder else ".*.part"):
             with contextlib.suppress(OSError):
@@ -159,3 +166,21 @@ def prune(plan: Plan) -> None:
                     time.time() - path.stat().st_mtime > STALE_S
                 ):  # a killed job's, and not a stale one's that still writes
                     path.unlink()
+
+
+def used_up(plan: Plan) -> list[Path]:
+    """Return tiles and prepared files older than all that is made of them.
+
+    Snakemake deletes them itself, but for those whose last job ended after Snakemake was killed.
+    """
+    found = []
+    placed = {name: ("nodes", strategy.cell_types) for name, strategy in plan.placements.items()}
+    connected = {name: ("edges", strategy.sets) for name, strategy in plan.connections.items()}
+    for phase, strategies in (("place", placed), ("connect", connected)):
+        for name, (kind, populations) in strategies.items():
+            made = [Path(plan.staged(kind, population)) for population in populations]
+            if made and all(path.exists() for path in made):
+                oldest = min(path.stat().st_mtime for path in made)
+                files = [Path(plan.path("prepare", phase, f"{name}.h5")), *Path(plan.path(phase, name)).glob("*.h5")]
+                found += [path for path in files if path.exists() and path.stat().st_mtime <= oldest]
+    return found

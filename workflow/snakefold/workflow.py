@@ -12,15 +12,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from snakefold import results
+from snakefold import leftovers, results
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.launcher import TASKS
+from snakefold.leftovers import FROZEN, this_process
 from snakefold.loading import BrokenCircuit, load
+from snakefold.nest.catalogue import mpi_fault
 from snakefold.nest.modules import located
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, make, simulation_slices, thaw
+from snakefold.scheduling import Profile
 
-FROZEN = "SNAKEFOLD_PLAN"  # "<main process>:<file>"
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml"
 
 
@@ -34,7 +37,7 @@ def plan_for(config: dict) -> Plan:
     keys = checked(config)
     folder = results_of(keys)
     main, _, frozen = os.environ.get(FROZEN, "").partition(":")
-    if frozen and main != _this_process():
+    if frozen and main != this_process():
         plan = thaw(frozen)
         if (plan.circuit, plan.results) == (str(keys["circuit"]), folder):
             return plan
@@ -89,10 +92,15 @@ def _schema() -> dict:
     return yaml.load(SCHEMA.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def start(plan: Plan) -> list[str]:
-    """Freeze the plan, take over the results folder and ask the simulator; return warnings.
+def start(plan: Plan, logs: Iterable[str] = (), simulation_ranks: int = 1) -> list[str]:
+    """Freeze the plan, take over the results folder, ask the simulator and clear the queue; return warnings.
 
     Called in the main process, before the first job of a real run.
+
+    Parameters
+    ----------
+    logs : Snakemake's log files
+    simulation_ranks : MPI ranks on which the NEST of this interpreter is to run
 
     Raises
     ------
@@ -101,14 +109,30 @@ def start(plan: Plan) -> list[str]:
     results.check_owner(plan.results, plan.circuit)
     warnings = list(plan.warnings)
     if plan.simulations:
+        if simulation_ranks > 1 and isinstance(why := mpi_fault(simulation_ranks), str) and why:
+            raise UserError(why)
         warnings += ask_simulator(plan)
     results.claim(plan.results, plan.circuit)
-    os.environ[FROZEN] = f"{_this_process()}:{plan.freeze().resolve()}"
+    warnings += cleared(plan.results)
+    leftovers.note(plan.results, logs)
+    os.environ[FROZEN] = f"{this_process()}:{plan.freeze().resolve()}"
     return warnings
 
 
-def _this_process() -> str:
-    return f"{os.uname().nodename}/{os.getpid()}"
+def cleared(folder: str) -> list[str]:
+    """Cancel the SLURM jobs that killed runs have left; return what the user should know."""
+    n, left = leftovers.cancel(folder)
+    said = [f"{n} jobs that a killed run had left were cancelled"] if n else []
+    for run in left:
+        what = f"the run {run.name}, started on {run.host}, may have left SLURM jobs"
+        said.append(f"{what}; if it has ended, cancel them there with: snakefold cancel {shlex.quote(folder)}")
+    return said
+
+
+def how_to_go_on() -> str:
+    """Return what a user does after jobs have failed."""
+    command = shlex.join(["snakemake", *sys.argv[1:]])
+    return f"some jobs failed; what is finished is kept. When their logs (above) say why, run again: {command}"
 
 
 def ask_simulator(plan: Plan) -> list[str]:
@@ -143,6 +167,22 @@ def _verdicts(slices: dict[str, dict], plan: Plan) -> list[Verdict]:
     return [verdict for answers in validate_all(simulations).values() for verdict in answers]
 
 
+def check_ranks(plan: Plan, profile: Profile) -> None:
+    """Check that the ranks that a profile gives to simulations can share their threads.
+
+    Raises
+    ------
+    UserError : of some simulations they cannot
+    """
+    n, wrong = profile.simulation_ranks, []
+    for name in plan.simulations:
+        if (threads := plan.parts[f"simulate/{name}"].slice["run"]["threads"]) % n:
+            what = f"should be: a multiple of the {n} MPI ranks that share them, simulation_ranks of the profile"
+            wrong.append(Mistake(f"{what} (got: {threads})", ("simulations", name, "threads")))
+    if wrong:
+        raise UserError(wrong).located(plan.locate)
+
+
 def job_environment(library: Path) -> None:
     """Set what every job inherits: the library beside the workflow, and no threads of linear algebra."""
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(library)]
@@ -151,14 +191,27 @@ def job_environment(library: Path) -> None:
         os.environ.setdefault(variable, "1")
 
 
-def job_function(scripts: Path, deployment: Iterable[object]) -> str:
-    """Return the shell function `snakefold_job NAME ARGUMENTS` that rules call, as a prefix of their commands.
+def with_conda(deployment: Iterable[object]) -> bool:
+    """Return whether jobs have the Python of environments that conda makes, and not this one."""
+    return "conda" in {getattr(method, "value", str(method)) for method in deployment}
 
-    A job's command names no interpreter and no folder, so that a moved clone reruns nothing.
+
+def job_functions(scripts: Path, deployment: Iterable[object], profile: Profile) -> str:
+    """Return the shell functions that rules call, as a prefix of their commands.
+
+    `snakefold_job NAME ARGUMENTS` runs a script in one process, `snakefold_tile NAME ARGUMENTS` on the ranks of a tile,
+    `snakefold_simulation NAME ARGUMENTS` on those of a simulation. A job's command names no interpreter, folder or
+    launcher, so that a moved clone or another profile reruns nothing.
     """
-    python = "python" if "conda" in {getattr(method, "value", str(method)) for method in deployment} else sys.executable
+    python = "python" if with_conda(deployment) else sys.executable
     run = f'{shlex.quote(python)} {shlex.quote(str(scripts))}/"$name".py "$@"'
-    return f'set -euo pipefail; snakefold_job() {{{{ local name="$1"; shift; {run}; }}}}; '
+    functions = "set -euo pipefail; "
+    for name, n in (("job", 1), ("tile", profile.ranks), ("simulation", profile.simulation_ranks)):
+        command = f"{profile.launcher} -n {n} {run}" if n > 1 else run
+        # srun gives ranks one core each, whatever the job has, if it is not told.
+        cores = 'SRUN_CPUS_PER_TASK="${{SLURM_CPUS_PER_TASK:-1}}" ' if n > 1 else ""
+        functions += f'snakefold_{name}() {{{{ local name="$1"; shift; {TASKS}={n} {cores}{command}; }}}}; '
+    return functions
 
 
 @contextlib.contextmanager

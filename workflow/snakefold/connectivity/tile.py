@@ -118,6 +118,9 @@ def connect(inputs: Inputs, tile: int, journal: str | Path, output: str | Path =
     keys = [f"{block}/{name}" for (block, _), name in zip(units, names([chunk for _, chunk in units]), strict=True)]
     book = Journal(journal, connecting.digest)
     made = fanout.run(keys, lambda i: compute(first + i), book, f"connect {connecting.name}")
+    if made is None:
+        return
+    build.check_current(connecting)
     if output:
         _write_tile(output, connecting, compute.units[first:last], made)
     for path in edges:
@@ -125,7 +128,7 @@ def connect(inputs: Inputs, tile: int, journal: str | Path, output: str | Path =
         n = sum(len(arrays[f"{name}/source"]) for arrays in made)
         whole = [made] if _by_source(connecting) else ([arrays] for arrays in made)
         connecting.write(path, name, n, (_columns(_join(part, name, connecting)) for part in whole))
-    book.remove()
+    book.finish()
 
 
 def _write_tile(output: str | Path, connecting: Connecting, units: list, made: list[Arrays]) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,10 +34,15 @@ class Journal:
     folder : where the journals of this job lie, one folder per digest
     digest : of everything that determines the job's results
     every_s : seconds between commits; records of shorter jobs are never written
+
+    Attributes
+    ----------
+    path : the file that is written; None before the first commit
     """
 
     def __init__(self, folder: str | Path, digest: str, every_s: float = 2.0):
         self.root, self.folder, self.every_s = Path(folder), Path(folder) / digest, every_s
+        self.path: Path | None = None
         self._file = None
         self._pending: list[tuple[str, Arrays]] = []
         self._committed_at = time.monotonic()
@@ -59,7 +64,7 @@ class Journal:
         """Yield (key, arrays) of every whole record, file by file, each file in the order of writing."""
         if self.folder.is_dir():
             for path in sorted(self.folder.glob("*.journal")):
-                yield from _records(path)
+                yield from records(path)
 
     def append(self, key: str, arrays: Arrays) -> None:
         """Add a finished piece of work; it is committed within `every_s` seconds of the next call, or by `commit`."""
@@ -96,7 +101,8 @@ class Journal:
         for _ in range(10):  # a stale job that ends now takes the folder with it
             self.folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                return (self.folder / name).open("xb")
+                self.path = self.folder / name
+                return self.path.open("xb")
         raise FileNotFoundError(f"{self.folder} keeps vanishing")
 
     def close(self) -> None:
@@ -109,11 +115,24 @@ class Journal:
                     self._file.close()
                 self._file = None
 
-    def remove(self) -> None:
-        """Delete the journals of this job: its results are in their final place."""
+    def finish(self) -> None:
+        """Write no more: the results are in their place. What is on disk stays until somebody has used them.
+
+        Snakemake, if it was killed, does not know that a job has finished, and deletes its results to make them again.
+        """
         self._pending.clear()
         self.close()
-        shutil.rmtree(self.root, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Delete the journals of this job: its results are in their final place."""
+        self.finish()
+        remove([self.root])
+
+
+def remove(folders: Iterable[str | Path]) -> None:
+    """Delete journals, each folder with all below it."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pack(key: str, arrays: Arrays) -> bytes:
@@ -124,7 +143,8 @@ def _pack(key: str, arrays: Arrays) -> bytes:
     return _HEAD.pack(_MAGIC, len(header), len(payload), checksum) + header + payload
 
 
-def _records(path: Path) -> Iterator[tuple[str, Arrays]]:
+def records(path: Path) -> Iterator[tuple[str, Arrays]]:
+    """Yield (key, arrays) of every whole record of one file."""
     try:
         file = path.open("rb")
     except FileNotFoundError:  # its job has just finished

@@ -1,9 +1,10 @@
-"""Running a tile: its chunks one after the other, those of an earlier attempt taken from the journal."""
+"""Running a tile: its chunks, on one process or several ranks, those of an earlier attempt taken from the journal."""
 
 from collections.abc import Callable
 
 from snakefold.errors import Mistake, UserError
-from snakefold.fanout.journal import Arrays, Journal
+from snakefold.fanout.journal import Arrays, Journal, records
+from snakefold.fanout.ranks import world
 
 
 def run(
@@ -12,8 +13,8 @@ def run(
     journal: Journal,
     what: str,
     log: Callable[[str], None] = print,
-) -> list[Arrays]:
-    """Return the arrays of each chunk of a tile, in order.
+) -> list[Arrays] | None:
+    """Return the arrays of each chunk of a tile, in order; on ranks other than 0, None.
 
     Parameters
     ----------
@@ -26,18 +27,37 @@ def run(
     ------
     UserError : a chunk failed; the message names it
     """
-    journal.discard_others()
-    wanted = set(keys)
-    done = {key: arrays for key, arrays in journal.read() if key in wanted}
-    log(f"{what}: {len(keys)} chunks, {len(done)} of them from the journal")
+    ranks = world()
+    first = ranks.rank == 0
+    done: dict[str, Arrays] = {}
+    if first:
+        journal.discard_others()
+        wanted = set(keys)
+        done = {key: arrays for key, arrays in journal.read() if key in wanted}
+        shared = f", on {ranks.size} ranks" if ranks.size > 1 else ""
+        log(f"{what}: {len(keys)} chunks, {len(done)} of them from the journal{shared}")
+    todo = ranks.shared([i for i, key in enumerate(keys) if key not in done])
+    n_own = 0
     try:
-        for i, key in enumerate(keys):
-            if key not in done:
-                done[key] = _compute(compute, i, f"{what}: chunk {key}")
-                journal.append(key, done[key])
+        for i in ranks.deal(todo):
+            arrays = _compute(compute, i, f"{what}: chunk {keys[i]}")
+            journal.append(keys[i], arrays)
+            n_own += 1
+            if first:
+                done[keys[i]] = arrays
     except BaseException:
         journal.close()
         raise
+    if ranks.size > 1:
+        log(f"{what}: rank {ranks.rank} made {n_own} chunks")
+    if not first:
+        journal.close()
+        ranks.hand_in(journal.path)
+        return None
+    for path in ranks.handed_in():
+        done |= records(path)
+    if lost := [key for key in keys if key not in done]:
+        raise UserError(f"{what}: {len(lost)} chunks of other ranks cannot be read, chunk {lost[0]} among them")
     log(f"{what}: done, {len(keys)} chunks")
     return [done[key] for key in keys]
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from snakefold.nest.client import SERVER, Answer, Kernel, Query
+from snakefold.nest.client import SERVER, Answer, Kernel, Query, Unreachable
 
 MOST_BYTES = 32_000_000
 
@@ -54,6 +54,19 @@ def _build() -> str | None:
     except OSError:
         return None
     return json.dumps([nest_version(), spec.origin, stats])
+
+
+def mpi_fault(n_ranks: int) -> str | Unreachable:
+    """Return why the NEST of this interpreter cannot run on MPI ranks; empty if it can."""
+    with Catalogue() as catalogue:
+        (answer,) = catalogue.ask([{"ask": "about"}])
+    if isinstance(answer, Unreachable):
+        return answer
+    what = (
+        f"NEST cannot run on {n_ranks} MPI ranks: that of {sys.executable} is built without MPI; start the simulation "
+    )
+    do = "without mpirun or srun -n (in a profile: simulation_ranks: 1), or install a NEST with MPI (docs/CLUSTER.md)"
+    return "" if answer["have_mpi"] else what + do
 
 
 def _digest(module: str) -> str | None:

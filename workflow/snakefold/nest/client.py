@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakefold import launcher
+
 SERVER = Path(__file__).with_name("kernel.py")
-# What makes a child of an MPI rank or of a SLURM step start, or wait for, an MPI of its own.
-STRIPPED = ("OMPI_", "PMI", "SLURM_", "PRTE_", "HYDRA_", "HYDI_", "MPICH_", "MPI_LOCAL", "MPIR_", "I_MPI_", "OTEL_")
 MOST_RESTARTS = 8
 MOST_TIMEOUTS = 2
 _STDERR_BYTES = 2000
@@ -44,8 +44,7 @@ Answer = dict | Unreachable
 
 def environment() -> dict[str, str]:
     """Return the environment of a kernel: this one's, without the launchers' and tracers' variables, and passive."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(STRIPPED)}
-    return kept | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1", "PYNEST_QUIET": "1"}
+    return launcher.stripped() | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1", "PYNEST_QUIET": "1"}
 
 
 class Kernel:

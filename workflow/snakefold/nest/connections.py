@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 
 from snakefold.nest.parameters import EdgeBlock, values
+from snakefold.nest.share import Share
 from snakefold.nest.values import numbers_of
 from snakefold.sonata.edges import Edges
 from snakefold.streams import stream
@@ -102,29 +103,34 @@ def connect(
     first_target: int,
     model: str,
     receptor_type: int | None,
+    share: Share,
     reciprocal: bool = False,
-    progress: Callable[[int], None] = lambda n: None,
 ) -> int:
-    """Connect blocks of synapses and return how many.
+    """Connect those synapses of some blocks that are onto cells of this rank, and return how many.
 
     Parameters
     ----------
     first_source, first_target : NEST's ids of the cells whose node id is 0
     receptor_type : of all of them; None where it is among their values, or not given
-    reciprocal : connect the other way round, too
+    share : of this rank
+    reciprocal : connect the other way round, too; this is not counted
     """
+    constant = {"synapse_model": model} | ({} if receptor_type is None else {"receptor_type": receptor_type})
     made = 0
     for source, target, drawn in blocks:
-        if not len(source):
-            continue
         order = np.argsort(source, kind="stable")  # by source: NEST prepares five times as fast
-        spec = {"synapse_model": model} | {name: column[order] for name, column in drawn.items()}
-        if receptor_type is not None:
-            spec["receptor_type"] = receptor_type
-        source, target = source[order] + first_source, target[order] + first_target
-        nest.Connect(source, target, "one_to_one", dict(spec))
+        source, target, drawn = _rows((source + first_source, target + first_target, drawn), order)
+        made += _connect(nest, (source, target, drawn), constant, share)
         if reciprocal:
-            nest.Connect(target, source, "one_to_one", dict(spec))
-        made += len(source)
-        progress(made)
+            _connect(nest, (target, source, drawn), constant, share)
     return made
+
+
+def _connect(nest, columns: Columns, constant: Mapping, share: Share) -> int:
+    """Connect this rank's rows; where there are none, any one, of which NEST makes nothing: all should connect."""
+    rows = share.rows(columns[1])
+    n_own = len(columns[1][rows])
+    source, target, drawn = _rows(columns, rows if n_own else slice(0, 1))
+    if len(source):  # NEST takes no empty arrays
+        nest.Connect(source, target, "one_to_one", constant | drawn)
+    return n_own

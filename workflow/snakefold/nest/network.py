@@ -14,12 +14,14 @@ import numpy as np
 from snakefold.cells import Population
 from snakefold.errors import Mistake, UserError, expects
 from snakefold.errors import Path as Where
+from snakefold.fanout.ranks import Alone
 from snakefold.nest import rules
 from snakefold.nest.connections import both_ways, collapsed, connect, synapses
 from snakefold.nest.devices import role_fault
 from snakefold.nest.distributions import draw
 from snakefold.nest.parameters import values
 from snakefold.nest.recordings import Header, Meter, Recorders
+from snakefold.nest.share import Share
 from snakefold.nest.targetting import Chosen, union
 from snakefold.nest.units import unit
 from snakefold.nest.values import is_drawn, numbers_of
@@ -51,6 +53,7 @@ class Network:
     simulation : the slice, components restored
     nodes, edges : cell type -> node file, edge set -> edge file
     chosen : device -> the cells it is connected to; of a device with a rule, those that NEST chose are put there
+    ranks : those that share the simulation; every one makes the whole network, of which NEST keeps its share
 
     Attributes
     ----------
@@ -72,8 +75,10 @@ class Network:
         edges: Mapping[str, Path],
         chosen: dict[str, Chosen],
         report: Report,
+        ranks: Alone,
     ):
         self.nest, self.simulation, self.nodes, self.edges = nest, simulation, nodes, edges
+        self.ranks, self.share = ranks, Share(ranks.rank, ranks.size, simulation["run"]["threads"])
         self.chosen, self.devices = chosen, {}
         self.name, self.seed = simulation["name"], simulation["seed"]
         self.root: Where = ("simulations", self.name)
@@ -84,7 +89,7 @@ class Network:
         report(f"{self.name}: {sum(map(len, self.cells.values()))} cells")
         made = sum(self._connect(name, of) for name, of in sorted(simulation["connections"].items()))
         self._read.clear()
-        report(f"{self.name}: {made} synapses")
+        report(f"{self.name}: {sum(ranks.gathered(made))} synapses")
         self.recorders = Recorders(self.header)
         for device, of in sorted(simulation["devices"].items()):
             if of.get("subset"):
@@ -105,15 +110,15 @@ class Network:
         with population.nodes, naming(self.nest, *self.root, "cell_models", cell_type):
             if population.n == 0:
                 return []
-            lists = {key: value for key, value in cell["constants"].items() if isinstance(value, list)}
-            given = {key: value for key, value in cell["constants"].items() if key not in lists}
+            drawn = {key: number for key, number in sorted(cell["parameters"].items()) if is_drawn(number)}
+            given = [cell["constants"] | {k: v for k, v in cell["parameters"].items() if k not in drawn}]
             seed = cell.get("seed", self.seed)
-            for key, number in sorted(cell["parameters"].items()):
-                rng = stream(seed, "simulate", self.name, "cell", cell_type, key)
-                given[key] = values(number, population.all, rng) if is_drawn(number) else number
-            cells = self.nest.Create(cell["model"], population.n, lists or None)
-            if given:  # not with the lists: beside one value per cell, NEST takes them for such, too
-                cells.set(given)
+            if drawn:
+                rngs = {key: stream(seed, "simulate", self.name, "cell", cell_type, key) for key in drawn}
+                columns = [values(number, population.all, rngs[key]) for key, number in drawn.items()]
+                given = [given[0] | dict(zip(drawn, row, strict=True)) for row in zip(*columns, strict=True)]
+            cells = self.nest.Create(cell["model"], population.n)
+            cells.set(given)  # a dictionary per cell: arrays NEST takes only where a rank has all cells
             return cells
 
     def _positions(self, cell_type: str) -> np.ndarray:
@@ -153,7 +158,7 @@ class Network:
                     elif connection["multapses"] == "collapse":
                         blocks = collapsed(blocks)
                     receptor = None if is_drawn(synapse["receptor_type"]) else synapse["receptor_type"]
-                    made += connect(self.nest, blocks, *first, model, receptor, reciprocal)
+                    made += connect(self.nest, blocks, *first, model, receptor, self.share, reciprocal)
         return made
 
     def _connect_by_rule(self, connection: Mapping) -> int:
@@ -201,6 +206,7 @@ class Network:
             n={t: len(cells) for t, cells in self.cells.items()},
             spikes_of=list(self._recorded()),
             meters=meters,
+            share=self.share,
         )
 
     def _recorded(self) -> Chosen:
@@ -237,9 +243,10 @@ class Network:
             self.recorders.meters[name] = made
 
     def _connected(self, device, targets: Chosen) -> Chosen:
-        """Return the cells of some types that a device is connected to."""
+        """Return the cells of some types that a device is connected to, on any rank."""
         found = self.nest.GetConnections(source=device)
-        gids = np.unique(np.array(found.get("target") if len(found) else [], np.int64))
+        own = np.array(found.get("target") if len(found) else [], np.int64)
+        gids = np.unique(np.concatenate(self.ranks.gathered(own)))
         first, n = self.header.first, self.header.n
         return {t: gids[(gids >= first[t]) & (gids < first[t] + n[t])] - first[t] for t in targets}
 

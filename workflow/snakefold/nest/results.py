@@ -9,9 +9,8 @@ import numpy as np
 
 import snakefold
 from snakefold import hdf5
-from snakefold.fanout.journal import Journal
 from snakefold.nest.devices import report_file
-from snakefold.nest.recordings import Header, Meter, read_samples, read_spikes, read_steps, sample_columns
+from snakefold.nest.recordings import Meter, Recording, read_samples, read_spikes, read_steps, sample_columns
 from snakefold.nest.targetting import SIMULATED, Chosen, has_node_sets, node_sets
 from snakefold.sonata.circuit import simulation_config
 from snakefold.sonata.reports import write_report
@@ -20,15 +19,14 @@ from snakefold.sonata.spikes import write_spikes
 
 def write_results(
     simulation: Mapping,
-    header: Header,
+    recording: Recording,
     chosen: Mapping[str, Chosen],
-    journal: Journal,
     folder: Path,
     digest: str,
     rng_seed: int,
     nest_version: str,
 ) -> None:
-    """Write the results of a simulation whose journal is whole.
+    """Write the results of a simulation that is recorded to its end.
 
     Parameters
     ----------
@@ -38,9 +36,10 @@ def write_results(
     rng_seed : of NEST's own generators
     """
     run, reports, own_sets = simulation["run"], {}, has_node_sets(simulation)
+    header = recording.header
     for meter in header.meters:
         node_set = f"device/{meter.name}" if own_sets else meter.targets[0] if len(meter.targets) == 1 else "All"
-        reports |= _write_reports(header, meter, node_set, journal, folder, digest)
+        reports |= _write_reports(recording, meter, node_set, folder, digest)
     stimuli = {name: d for name, d in sorted(simulation["devices"].items()) if d["kind"] == "stimulus"}
     # libsonata takes no nested values there.
     config = simulation_config(
@@ -68,14 +67,12 @@ def write_results(
     }
     hdf5.write_text(folder / "simulation_config.json", json.dumps(config, indent=2) + "\n")
     hdf5.write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    write_spikes(folder / "spikes.h5", read_spikes(journal, header), digest)
+    write_spikes(folder / "spikes.h5", read_spikes(recording), digest)
 
 
-def _write_reports(
-    header: Header, meter: Meter, node_set: str, journal: Journal, folder: Path, digest: str
-) -> dict[str, dict]:
+def _write_reports(recording: Recording, meter: Meter, node_set: str, folder: Path, digest: str) -> dict[str, dict]:
     """Write the reports of a multimeter, and return what the simulation's configuration says of them."""
-    steps = read_steps(journal, meter)
+    header, steps = recording.header, read_steps(recording, meter)
     start = round(float(steps[0]) * header.resolution, 6) if len(steps) else meter.interval
     stop = round(start + len(steps) * meter.interval, 6)
     reports = {}
@@ -83,7 +80,7 @@ def _write_reports(
         populations = {
             target: (
                 np.array(meter.ids.get(target, range(header.n[target]))),
-                read_samples(journal, meter, name, columns),
+                read_samples(recording, meter, name, columns),
             )
             for target, columns in sample_columns(header, meter).items()
         }

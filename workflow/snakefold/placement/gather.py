@@ -1,23 +1,27 @@
 """Gathering a cell type: the tiles of all strategies that place it, numbered in (strategy, chunk) order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from snakefold import hdf5
+from snakefold.fanout.journal import remove
 from snakefold.placement.tile import Inputs, Placing
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile
 
 
-def gather_cells(cell_type: str, builds: list[str], tiles: list[str], output: str | Path) -> None:
+def gather_cells(
+    cell_type: str, builds: list[str], tiles: list[str], output: str | Path, journals: Iterable[str] = ()
+) -> None:
     """Write the node file of a cell type.
 
     Parameters
     ----------
     builds : files of the parts of the strategies that place it, in the order of ids
     tiles : their tile files, those of one strategy together and in this order: pass after pass, tile after tile
+    journals : folders of journals of the tiles, deleted in the end
     """
     placings = [Placing(Inputs(build, ())) for build in builds]
     tiles_of: list[list[list[Tile]]] = []
@@ -50,6 +54,7 @@ def gather_cells(cell_type: str, builds: list[str], tiles: list[str], output: st
         columns=columns,
         constants=constants,
     )
+    remove(journals)
 
 
 def _table(cell_type: str, placings: list[Placing], tiles_of: list) -> Chunks:

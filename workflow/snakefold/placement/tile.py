@@ -17,7 +17,7 @@ from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile, write_tile
 from snakefold.streams import stream
-from snakefold.topology.chunks import Pieces, cut, names
+from snakefold.topology.chunks import Nearby, Pieces, cut, names
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,9 @@ def place(
     compute = _Computer(placing, chunks, counts)
     book = Journal(journal, placing.digest)
     made = fanout.run(names(chunks), compute, book, f"place {placing.built.slice['name']}")
+    if made is None:
+        return
+    build.check_current(placing)
     rows = {t: np.array([len(a[f"{t}/x"]) for a in made], np.int64) for t in placing.strategy.cell_types}
     if output:
         groups = {t: _join(made, t, placing) for t in rows}
@@ -132,7 +135,7 @@ def place(
             columns=placing.column_types(),
             constants=placing.constants(cell_type),
         )
-    book.remove()
+    book.finish()
 
 
 class _Computer:
@@ -147,7 +150,7 @@ class _Computer:
         there[there] = known[at[there]] == chunks[there]
         self.spans = [(int(first[a]), int(first[a + 1])) if t else (0, 0) for a, t in zip(at, there, strict=True)]
         self.populations = open_populations(placing.inputs.nodes)
-        self.earlier = [Tile(path) for path in placing.inputs.earlier]
+        self.earlier = _Earlier(placing) if placing.inputs.earlier else None
         self.prepared = read_prepared(placing.inputs.prepared)
 
     def __call__(self, i: int) -> Arrays:
@@ -176,20 +179,26 @@ class _Computer:
     def _given(self, chunk: Chunk) -> Given:
         grid, halo = self.placing.built.grid, self.placing.strategy.halo_um
         cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.populations.items()}
-        earlier = {}
-        for cell_type in self.placing.strategy.cell_types if self.earlier else ():
-            parts = [_near(tile, cell_type, grid, chunk, halo) for tile in self.earlier]
-            earlier[cell_type] = np.concatenate(parts)
-        return Given(self.prepared, cells, earlier)
+        return Given(self.prepared, cells, {} if self.earlier is None else self.earlier.near(chunk, halo))
 
 
-def _near(tile: Tile, cell_type: str, grid, chunk: Chunk, halo_um: float) -> np.ndarray:
-    low, high = grid.bounds(tile.units[:, 1])
-    touched = np.flatnonzero(((low < chunk.upper + halo_um) & (high > chunk.lower - halo_um)).all(axis=1))
-    starts = tile.starts(cell_type)
-    spans = [(starts[u], starts[u + 1]) for u in touched]
-    parts = [np.stack([tile.column(cell_type, axis, a, b) for axis in "xyz"], axis=1) for a, b in spans]
-    return np.concatenate([np.empty((0, 3), np.float32), *parts])
+class _Earlier:
+    """What earlier passes have placed."""
+
+    def __init__(self, placing: Placing):
+        self.tiles, self.cell_types = [Tile(path) for path in placing.inputs.earlier], placing.strategy.cell_types
+        n_units = [len(tile.units) for tile in self.tiles]
+        self.tile, self.unit = np.repeat(np.arange(len(n_units)), n_units), np.concatenate([*map(np.arange, n_units)])
+        self.nearby = Nearby(placing.built.grid, np.concatenate([tile.units[:, 1] for tile in self.tiles]))
+
+    def near(self, chunk: Chunk, halo_um: float) -> dict[str, np.ndarray]:
+        """Return the positions, by cell type, (n, 3) float32, in the chunks within a halo."""
+        at = self.nearby(chunk.lower, chunk.upper, halo_um)
+        found = {cell_type: [np.empty((0, 3), np.float32)] for cell_type in self.cell_types}
+        for tile, unit in zip(self.tile[at].tolist(), self.unit[at].tolist(), strict=True):
+            for cell_type, parts in found.items():
+                parts.append(self.tiles[tile].positions(cell_type, unit))
+        return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
 
 
 def _partition_of(position: np.ndarray, pieces: Pieces) -> np.ndarray:

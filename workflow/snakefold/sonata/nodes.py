@@ -168,6 +168,7 @@ class Nodes:
         self.n = len(self._root["node_id"])
         self.digest = str(self._file.attrs["snakefold_digest"])
         self._chunks: Chunks | None = None
+        self._mapped: dict[str, np.ndarray | h5py.Dataset] = {}
 
     def __enter__(self) -> "Nodes":
         return self
@@ -199,7 +200,7 @@ class Nodes:
         start, stop = _span(start, stop, self.n)
         positions = np.empty((stop - start, 3), np.float32)
         for axis, name in enumerate(POSITION):
-            positions[:, axis] = self._group[name][start:stop]
+            positions[:, axis] = self._rows(name)[start:stop]
         return positions
 
     def library(self, name: str) -> col.Library | None:
@@ -218,9 +219,14 @@ class Nodes:
             message = f'no column "{name}"{did_you_mean(name, known)} (columns: {listed(known)})'
             raise UserError(message, where=str(self.path))
         start, stop = _span(start, stop, self.n)
-        values = self._group[name][start:stop]
+        values = np.array(self._rows(name)[start:stop])
         library = None if codes else self.library(name)
         return values if library is None else np.asarray(library, dtype=object)[values]
+
+    def _rows(self, name: str) -> np.ndarray | h5py.Dataset:
+        if name not in self._mapped:
+            self._mapped[name] = col.mapped(self._group[name])
+        return self._mapped[name]
 
 
 def _span(start: int, stop: int | None, n: int) -> tuple[int, int]:

@@ -75,6 +75,7 @@ class Tile:
         self.groups = tuple(self._file["groups"].asstr()[:].tolist())
         self.units = self._file["units"][:]
         self.digest = str(self._file.attrs["snakefold_digest"])
+        self._mapped: dict[tuple[str, str], np.ndarray | h5py.Dataset] = {}
         self._starts = np.zeros((len(self.units) + 1, len(self.groups)), np.int64)
         np.cumsum(self._file["rows"][:], axis=0, out=self._starts[1:])
 
@@ -107,6 +108,16 @@ class Tile:
     def column(self, group: str, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return (m,): rows start:stop of a column."""
         return self._dataset(group, name)[start:stop]
+
+    def positions(self, group: str, unit: int) -> np.ndarray:
+        """Return (m, 3) float32, um: columns x, y and z of the rows of a unit."""
+        start, stop = self._starts[unit : unit + 2, self.groups.index(group)].tolist()
+        positions = np.empty((stop - start, 3), np.float32)
+        for axis, name in enumerate("xyz"):
+            if (group, name) not in self._mapped:
+                self._mapped[group, name] = col.mapped(self._dataset(group, name))
+            positions[:, axis] = self._mapped[group, name][start:stop]
+        return positions
 
     def read(self, group: str, start: int = 0, stop: int | None = None) -> dict[str, np.ndarray]:
         """Return rows start:stop of all columns of a group."""

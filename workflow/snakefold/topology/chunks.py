@@ -99,6 +99,47 @@ def cut(grid: Grid, boxes: list[np.ndarray]) -> Pieces:
     return Pieces(chunk[order], partition[order], lower[order], upper[order])
 
 
+class Nearby:
+    """Which of many chunks come near a box: found by their ids, so that a look costs what it finds.
+
+    Parameters
+    ----------
+    chunks : (n,) uint64, in any order; a chunk may be there several times
+    """
+
+    def __init__(self, grid: Grid, chunks: np.ndarray):
+        self._grid, self._chunks = grid, np.asarray(chunks, np.uint64)
+        self._order = np.argsort(self._chunks, kind="stable")
+        self._sorted = self._chunks[self._order]
+
+    def __call__(self, lower: np.ndarray, upper: np.ndarray, halo_um: float) -> np.ndarray:
+        """Return the indices, ascending, of the chunks that come within `halo_um` of a box (corners (3,), um)."""
+        lower, upper = lower - halo_um, upper + halo_um
+        found = self._candidates(lower, upper)
+        low, high = self._grid.bounds(self._chunks[found])
+        return found[((low < upper) & (high > lower)).all(axis=1)]
+
+    def _candidates(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """Return the indices, ascending, of all chunks that overlap a box, and of some that do not."""
+        slack = 1e-3  # of a chunk, more than rounding comes to
+        first = np.floor((lower - self._grid.origin) / self._grid.size - slack)
+        last = np.ceil((upper - self._grid.origin) / self._grid.size + slack)
+        first, last = np.maximum(first, -_SHIFT), np.minimum(last, _SHIFT)
+        extent = np.maximum(last - first, 0.0)
+        if not extent.prod() < len(self._chunks):
+            return np.arange(len(self._chunks))
+        ijk = np.indices(extent.astype(np.int64)).reshape(3, -1).T + first.astype(np.int64)
+        codes = np.sort(encode(ijk))
+        start, stop = (np.searchsorted(self._sorted, codes, side) for side in ("left", "right"))
+        there = np.repeat(start, stop - start) + _counted(stop - start)
+        return np.sort(self._order[there])
+
+
+def _counted(n: np.ndarray) -> np.ndarray:
+    """Return 0, 1, ..., n[0] - 1, 0, 1, ..., n[1] - 1, and so on."""
+    return np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+
+
 def encode(ijk: np.ndarray) -> np.ndarray:
     """Return Morton codes, (n,) uint64, of grid coordinates, (n, 3) integers.
 

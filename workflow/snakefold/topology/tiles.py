@@ -7,9 +7,12 @@ import numpy as np
 AIM_S = 120.0  # CPU-s that a tile job should take
 MOST_EDGES = 20_000_000  # synapses held by one job
 MOST_TILES = 2_000
+MOST_TILES_IN_PASSES = 200  # where each reads all tiles of earlier passes, files times files
 
 
-def number_of_tiles(asked: int | None, cost_s: float, n_edges: float = 0, n_units: float = math.inf) -> int:
+def number_of_tiles(
+    asked: int | None, cost_s: float, n_edges: float = 0, n_units: float = math.inf, n_passes: int = 1
+) -> int:
     """Return the number of tiles of a strategy: as asked for, or so that its jobs take minutes.
 
     Parameters
@@ -18,11 +21,12 @@ def number_of_tiles(asked: int | None, cost_s: float, n_edges: float = 0, n_unit
     cost_s : estimated CPU-s of the whole strategy
     n_edges : expected number of its synapses
     n_units : estimated number of its chunks
+    n_passes : its passes
     """
     if asked is not None:
         return asked
     wanted = max(math.ceil(cost_s / AIM_S), math.ceil(n_edges / MOST_EDGES), 1)
-    return int(min(wanted, MOST_TILES, max(n_units, 1)))
+    return int(min(wanted, MOST_TILES if n_passes == 1 else MOST_TILES_IN_PASSES, max(n_units, 1)))
 
 
 def boundaries(cost: np.ndarray, n_tiles: int) -> np.ndarray:

@@ -1,0 +1,31 @@
+"""What a user types: `snakemake --profile slurm`, in a clone."""
+
+import subprocess
+import sys
+
+import pytest
+from on_slurm import HANG_S
+
+from flow import clone
+
+SNAKEMAKE = sys.executable.rpartition("/")[0] + "/snakemake"
+
+
+@pytest.mark.parametrize(
+    ("circuit", "keys"),
+    [("two_layers", ["--config", "circuit=config/circuits/two_layers.yaml"]), ("microcircuit", [])],
+)
+def test_the_literal_command_builds_and_simulates_in_a_clone(cluster, tmp_path, circuit, keys):
+    here = clone(tmp_path / "clone")
+    (here / "slurm").unlink(missing_ok=True)
+    (here / "slurm").symlink_to("profiles/slurm")
+    command = [SNAKEMAKE, "--profile", "slurm", *keys]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=HANG_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = here / "results" / circuit
+    assert (results / "report.html").stat().st_size > 10_000
+    assert list(results.glob("simulations/*/spikes.h5"))
+    assert "Submitted" in done.stderr or "has been submitted with SLURM jobid" in done.stderr
+    left = cluster.command("squeue", "-h", "-o", "%Z").split()
+    assert str(here.resolve()) not in left
+    assert not list((results / ".plan/runs").glob("*.json")), "a run that has ended is not noted"

@@ -1,0 +1,99 @@
+from types import SimpleNamespace
+
+import pytest
+
+from descriptions import CIRCUITS
+from snakefold.errors import UserError
+from snakefold.loading import load
+from snakefold.needs import Needs, connecting, gathering, placing, simulating
+from snakefold.plan import make
+from snakefold.scheduling import Profile
+
+
+def profile(*resources):
+    return Profile.of(SimpleNamespace(args=list(resources)))
+
+
+def asked(resources, attempt=1):
+    return {name: value(None, attempt) if callable(value) else value for name, value in resources.items()}
+
+
+def test_a_profile_that_says_nothing_means_one_process_a_job():
+    assert Profile.of(None) == profile("mem_mb=max(600, 1000 * attempt)") == Profile(launcher="mpirun")
+    assert asked(profile().of_tile(Needs())) == {"tasks": 1, "mem_mb": 600, "runtime": 10}
+
+
+def test_ranks_and_their_launcher():
+    said = profile("ranks=3", "launcher='srun --mpi=pmix'", "mem_mb=600")
+    assert (said.ranks, said.launcher) == (3, "srun --mpi=pmix")
+    tile = asked(said.of_tile(Needs(1000, 3600)))
+    assert tile == {"tasks": 3, "mpi": "srun --mpi=pmix", "cpus_per_task": 1, "mem_mb": 1690, "runtime": 40}
+    assert "mpi" not in said.of_job(Needs()), "a job of one process would be told to be an MPI job"
+
+
+def test_ranks_of_a_simulation_share_its_threads():
+    said = profile("simulation_ranks=2", "launcher=mpirun --bind-to none")
+    assert asked(said.of_tile(Needs()))["tasks"] == 1
+    simulation = asked(said.of_simulation(Needs(1000, 3600), threads=4))
+    assert (simulation["tasks"], simulation["cpus_per_task"], simulation["mpi"]) == (2, 2, "mpirun --bind-to none")
+    assert simulation["runtime"] == 30
+    assert asked(profile("ranks=2").of_simulation(Needs(1000, 3600), 4)) == asked(
+        profile().of_job(Needs(1000, 3600), 4)
+    )
+
+
+def test_a_job_that_was_tried_before_asks_for_more():
+    job = profile().of_job(Needs(1000, 3600))
+    assert [asked(job, n)["mem_mb"] for n in (1, 2, 3)] == [1450, 2900, 4350]
+    assert [asked(job, n)["runtime"] for n in (1, 2, 3)] == [120, 240, 360]
+
+
+def test_no_job_asks_for_longer_than_the_partition_allows():
+    job = profile("longest=150").of_job(Needs(0, 3600))
+    assert [asked(job, n)["runtime"] for n in (1, 2, 3)] == [120, 150, 150]
+
+
+def test_cores_share_the_time():
+    assert asked(profile().of_job(Needs(0, 3600), n_cores=4))["runtime"] == 30
+
+
+@pytest.mark.parametrize("resource", ["ranks=0", "ranks=two", "simulation_ranks=0", "longest=1.5", "longest=-3"])
+def test_a_number_that_is_none_is_a_mistake(resource):
+    name, _, value = resource.partition("=")
+    with pytest.raises(UserError, match=f"default-resources: {name} should be: a whole number.*got: {value}"):
+        profile(resource)
+
+
+def test_what_is_needed_grows_with_what_is_made():
+    for few, many in (
+        (placing(1e3, 1e-6), placing(1e6, 1e-6)),
+        (connecting(1e5, 1e3, 2e-7), connecting(1e8, 1e3, 2e-7)),
+        (gathering(1e3), gathering(1e7)),
+        (simulating(1e3, 1e5, 100, 0.1), simulating(1e4, 1e7, 100, 0.1)),
+    ):
+        assert many.memory_mb > few.memory_mb
+        assert many.cpu_s > few.cpu_s
+
+
+def test_the_microcircuit_at_a_tenth_is_estimated_within_a_factor_of_two():
+    needs = simulating(7714, 2.99e6, 10_000, 0.1)  # measured: 69 CPU-s, 540 MB of the process
+    assert 69 / 2 < needs.cpu_s < 69 * 2
+    assert 400 / 1.5 < needs.memory_mb < 400 * 2
+
+
+@pytest.mark.parametrize("name", ["two_layers", "microcircuit"])
+def test_every_job_of_a_shipped_circuit_is_estimated(name):
+    plan = make(load(str(CIRCUITS / f"{name}.yaml")), "results")
+    tiles = {f"place/{p}" for p in plan.placements} | {f"connect/{c}" for c in plan.connections}
+    jobs = {f"cells/{t}" for t in plan.cell_types} | {f"simulate/{s}" for s in plan.simulations}
+    assert set(plan.needs) == tiles | jobs
+    assert all(needs.memory_mb > 0 and needs.cpu_s > 0 for needs in plan.needs.values())
+
+
+def test_the_jobs_of_the_microcircuit_ask_for_what_they_use_and_not_for_twice_that():
+    """Used, as accounted by SLURM for all processes of a job: largest memory, and the time of the simulation."""
+    plan = make(load(str(CIRCUITS / "microcircuit.yaml")), "results")
+    used_mb = {"connect/cortex": 386, "place/L4_cells": 348, "simulate/spontaneous": 836}
+    for job, mb in used_mb.items():
+        assert mb < asked(profile().of_job(plan.needs[job]))["mem_mb"] < 2 * mb, job
+    assert asked(profile().of_job(plan.needs["simulate/spontaneous"], 2))["runtime"] * 60 > 201

@@ -1,0 +1,128 @@
+"""What a circuit has cost: what its jobs say at the end of their logs, and what SLURM has accounted for.
+
+A job's log ends with the CPU time and memory of its processes, start-up included, of the attempt that succeeded. SLURM
+accounts for every attempt, with the processes of Snakemake around it.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from snakefold.leftovers import names
+
+_COST = re.compile(r"^cost: ([\d.]+) CPU-s, (\d+) MB at most$", re.MULTILINE)
+# Snakemake submits a job with its rule as a comment. Sites rarely keep comments; they keep the line that was submitted.
+_RULE = re.compile(r" --comment rule_(prepare|gather|after_placement|after_connectivity|[a-z]+)")
+_COLUMNS = ("JobID", "State", "ElapsedRaw", "TotalCPU", "MaxRSS", "ReqMem", "SubmitLine")
+_NOT_ENDED = {"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"}
+_UNITS = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}  # SLURM's MB are of 2**20 bytes, as are ours
+
+
+@dataclass
+class Cost:
+    """What the jobs of a phase have cost.
+
+    Attributes
+    ----------
+    jobs : how many
+    cpu_s : of all together
+    largest_mb : memory of the largest
+    longest_s : time of the longest; 0 where it is not known
+    asked_mb : the most memory that one asked for; 0 where it is not known
+    failed : how many ended otherwise than well
+    """
+
+    jobs: int = 0
+    cpu_s: float = 0.0
+    largest_mb: float = 0.0
+    longest_s: float = 0.0
+    asked_mb: float = 0.0
+    failed: int = 0
+
+    def add(self, cpu_s: float, mb: float, elapsed_s: float = 0.0, asked_mb: float = 0.0, well: bool = True) -> None:
+        """Count a job."""
+        self.jobs, self.cpu_s, self.failed = self.jobs + 1, self.cpu_s + cpu_s, self.failed + (not well)
+        self.largest_mb, self.longest_s = max(self.largest_mb, mb), max(self.longest_s, elapsed_s)
+        self.asked_mb = max(self.asked_mb, asked_mb)
+
+
+def of_logs(results: str | Path) -> dict[str, Cost]:
+    """Return the cost by phase, of the logs in a results folder; the ranks of a job are added up."""
+    costs: dict[str, Cost] = {}
+    logs = Path(results, "logs")
+    for path in sorted(logs.rglob("*.log")):
+        found = _COST.findall(path.read_text(encoding="utf-8", errors="replace"))
+        if found:
+            phase = path.relative_to(logs).parts[0]
+            costs.setdefault(phase, Cost()).add(sum(float(c) for c, _ in found), sum(float(m) for _, m in found))
+    return costs
+
+
+def of_slurm(results: str | Path) -> dict[str, Cost]:
+    """Return the cost by phase of all SLURM jobs of a circuit's runs; nothing where no sacct answers."""
+    runs = names(results)
+    if not runs or shutil.which("sacct") is None:
+        return {}
+    words = ["sacct", "--noheader", "--parsable2", "--starttime=1970-01-01", f"--name={','.join(runs)}"]
+    done = subprocess.run([*words, f"--format={','.join(_COLUMNS)}"], capture_output=True, text=True)
+    return _by_phase(line.split("|", len(_COLUMNS) - 1) for line in done.stdout.splitlines())
+
+
+def _by_phase(rows: Iterable[list[str]]) -> dict[str, Cost]:
+    """Return the cost by phase of the rows of sacct: of each job one, followed by one for each of its steps.
+
+    Jobs that have not ended are left out.
+    """
+    jobs: dict[str, dict] = {}
+    for row in rows:
+        if len(row) != len(_COLUMNS):
+            continue
+        cells = dict(zip(_COLUMNS, row, strict=True))
+        name, step, _ = cells["JobID"].partition(".")
+        if not step:
+            jobs[name] = cells | {"mb": 0.0}
+        elif name in jobs:
+            jobs[name]["mb"] += _megabytes(cells["MaxRSS"])  # they run side by side, Snakemake around the job's own
+    costs: dict[str, Cost] = {}
+    for cells in jobs.values():
+        if cells["State"] in _NOT_ENDED:
+            continue
+        found = _RULE.search(cells["SubmitLine"])
+        elapsed, asked = float(cells["ElapsedRaw"] or 0), _megabytes(cells["ReqMem"])
+        costs.setdefault(found[1] if found else "jobs", Cost()).add(
+            _seconds(cells["TotalCPU"]), cells["mb"], elapsed, asked, cells["State"] == "COMPLETED"
+        )
+    return costs
+
+
+def _megabytes(text: str) -> float:
+    found = re.match(r"([\d.]+)([KMGT]?)", text)
+    return float(found[1]) * _UNITS.get(found[2], 2**-20) if found else 0.0
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a time as SLURM writes it: [days-][hours:]minutes:seconds."""
+    days, _, rest = text.rpartition("-")
+    seconds = 0.0
+    for part in filter(None, rest.split(":")):
+        seconds = seconds * 60 + float(part)
+    return seconds + 86400 * int(days or 0)
+
+
+def table(costs: dict[str, Cost]) -> str:
+    """Return the costs as lines of text, at most 80 columns wide, the sum last."""
+    heads = ("jobs", "failed", "CPU-s", "largest MB", "asked MB", "longest s")
+    lines = [f"{'phase':<20} {heads[0]:>6} {heads[1]:>6} {heads[2]:>10} {heads[3]:>10} {heads[4]:>8} {heads[5]:>9}"]
+    every = list(costs.values())
+    largest = {
+        name: max((getattr(c, name) for c in every), default=0) for name in ("largest_mb", "longest_s", "asked_mb")
+    }
+    sums = {name: sum(getattr(c, name) for c in every) for name in ("jobs", "cpu_s", "failed")}
+    for phase, cost in [*sorted(costs.items()), ("all", Cost(**sums, **largest))]:
+        known = f"{cost.asked_mb:>8.0f} {cost.longest_s:>9.0f}" if cost.asked_mb else f"{'-':>8} {'-':>9}"
+        numbers = f"{cost.jobs:>6} {cost.failed:>6} {cost.cpu_s:>10.1f} {cost.largest_mb:>10.0f}"
+        lines.append(f"{phase:<20} {numbers} {known}")
+    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""What a job will need: memory and CPU time, estimated before it runs from the numbers of cells and synapses.
+
+The constants are the costs that jobs print at the end of their logs, measured on the microcircuit and the benchmarks
+and rounded up. An estimate is for asking a scheduler; a job that needs more is tried again with more.
+"""
+
+from dataclasses import dataclass
+
+_BYTES_PER_PLACED_CELL = 100
+_BYTES_PER_GATHERED_CELL = 30
+_BYTES_PER_MADE_EDGE = 60
+_BYTES_PER_SIMULATED_CELL = 3_000
+_BYTES_PER_SIMULATED_EDGE = 160
+_UPDATE_S = 6e-8  # of a neuron, a step
+_EVENT_S = 1.5e-7  # of a synapse
+_LOAD_S = 2e-6  # of a synapse
+_RATE_HZ = 8.0  # more than most cortical networks fire
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one job needs.
+
+    Attributes
+    ----------
+    memory_mb : at most, beside what every Python process with NumPy and h5py has
+    cpu_s : on one core
+    """
+
+    memory_mb: float = 0.0
+    cpu_s: float = 0.0
+
+
+def placing(n_cells: float, cost_per_cell_s: float) -> Needs:
+    """Return what a tile of a placement needs."""
+    return Needs(n_cells * _BYTES_PER_PLACED_CELL / 1e6, n_cells * cost_per_cell_s)
+
+
+def connecting(n_edges: float, n_cells: float, cost_per_edge_s: float) -> Needs:
+    """Return what a tile of a connectivity strategy needs, whose source and target cells are `n_cells`."""
+    bytes_ = n_edges * _BYTES_PER_MADE_EDGE + n_cells * _BYTES_PER_PLACED_CELL
+    return Needs(bytes_ / 1e6, n_edges * cost_per_edge_s)
+
+
+def gathering(n_cells: float) -> Needs:
+    """Return what it needs to join the tiles of a cell type; those of an edge set are streamed."""
+    return Needs(n_cells * _BYTES_PER_GATHERED_CELL / 1e6, n_cells * 1e-6)
+
+
+def simulating(n_cells: float, n_edges: float, duration_ms: float, resolution_ms: float) -> Needs:
+    """Return what a simulation with NEST needs."""
+    steps = n_cells * duration_ms / resolution_ms * _UPDATE_S
+    events = n_edges * duration_ms / 1e3 * _RATE_HZ * _EVENT_S
+    bytes_ = n_cells * _BYTES_PER_SIMULATED_CELL + n_edges * _BYTES_PER_SIMULATED_EDGE
+    return Needs(bytes_ / 1e6, steps + events + n_edges * _LOAD_S)
