@@ -338,7 +338,7 @@ def test_a_journal_that_vanishes_under_a_simulation_is_an_error_and_no_result(ci
     """As when a job that was left behind by a killed run ends at the same time."""
     code = AS_JOB.replace("**asked", "**asked, report=lambda line: 'of 250' in line and shutil.rmtree(journal)")
     code = f"import shutil\njournal = {str(tmp_path / 'journal')!r}\n" + code
-    done = run(code, asked(circuit, tmp_path, segment_ms=250.0))
+    done = run(code, asked(circuit, tmp_path, segment_ms=250.0, commit_every_s=0.0))
     assert done.returncode == 1, done.stderr
     assert f"error: {tmp_path}/journal/digest: it was removed" in done.stderr
     assert not (tmp_path / "out").exists()
