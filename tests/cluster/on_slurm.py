@@ -10,7 +10,7 @@ from pathlib import Path
 
 import slurm
 
-from flow import WATCHED, Ran, Workflow, jobs_run, watched
+from flow import WATCHED, Ran, Workflow, watched
 
 HANG_S = 900
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -21,6 +21,8 @@ MPIRUN = "launcher='mpirun --oversubscribe --bind-to none'"
 class OnSlurm(Workflow):
     """A workflow whose jobs are SLURM jobs, as with `--profile slurm`; SLURM is asked for their state more often."""
 
+    hang_s = HANG_S
+
     def command(self, *arguments: str, jobs: int) -> list[str]:
         quick = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
         return super().command("--profile", str(self.root / "profiles/slurm"), *quick, *arguments, jobs=jobs)
@@ -30,10 +32,6 @@ class OnSlurm(Workflow):
 
     def run(self, *arguments: str, jobs: int = 50) -> Ran:
         return super().run(*arguments, jobs=jobs)
-
-    def finish(self, process: subprocess.Popen) -> Ran:
-        output, _ = process.communicate(timeout=HANG_S)
-        return Ran(process.returncode, jobs_run(output), output)
 
     def jobs(self, states: str = "pending,running") -> list[tuple[str, str, str]]:
         """Return (id, state, rule and wildcards) of this workflow's SLURM jobs."""

@@ -3,6 +3,14 @@ import subprocess
 import pytest
 
 
+@pytest.fixture(scope="module")
+def own_catalogue(tmp_path_factory):
+    """Answers of NEST that are kept for the tests of one module alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def small_disk(tmp_path, monkeypatch):
     """A file system of one megabyte."""

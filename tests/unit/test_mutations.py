@@ -6,15 +6,9 @@ import pytest
 
 import mutations
 
+pytestmark = pytest.mark.usefixtures("own_catalogue")
+
 SEED, EACH = 20, 100
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Answers of NEST that are kept for these tests alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.mark.parametrize("part", range(4))

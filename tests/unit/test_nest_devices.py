@@ -20,6 +20,8 @@ from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.reports import Report
 from snakefold.sonata.spikes import read_spikes
 
+pytestmark = pytest.mark.usefixtures("own_catalogue")
+
 N = {"a": 60, "b": 10, "e": 0}
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(snakefold.__file__).parents[1])}
 RUN = """
@@ -34,13 +36,6 @@ except UserError as error:
 """
 ALL = {"strategy": "all"}
 ONLY_A = {"strategy": "cell_model", "cell_models": ["a"]}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

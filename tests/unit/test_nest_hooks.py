@@ -10,17 +10,12 @@ from snakefold.nest.validation import mistakes, validate
 from snakefold.plan import Plan
 from snakefold.streams import simulator_seed, stream
 
+pytestmark = pytest.mark.usefixtures("own_catalogue")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return network(tmp_path_factory.mktemp("network"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def outputs(plan: Plan) -> set[str]:

@@ -10,6 +10,8 @@ from snakefold.errors import UserError
 from snakefold.nest.rules import misnamed, place_of, trial
 from snakefold.nest.validation import mistakes, validate
 
+pytestmark = pytest.mark.usefixtures("own_catalogue")
+
 NORMAL = {"distribution": "normal", "mean": 5.0, "std": 1.0}
 SYNAPSE = {"weight": NORMAL, "delay": {"distribution": "normal", "mean": 0.3, "std": 0.3}}
 
@@ -17,13 +19,6 @@ SYNAPSE = {"weight": NORMAL, "delay": {"distribution": "normal", "mean": 0.3, "s
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return network(tmp_path_factory.mktemp("network"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def ruled(name="ab", synapses=(SYNAPSE,), **rule):

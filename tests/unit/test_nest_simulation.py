@@ -198,10 +198,11 @@ from snakefold.nest.targetting import chosen_by_all
 from snakefold.nest.values import restored
 nest = simulation.load(Alone())
 asked["simulation"] = restored(asked["simulation"], {})
-simulation._set_kernel(nest, asked["simulation"], Share(n_virtual=2))
+share = Share(n_virtual=2)
+simulation._set_kernel(nest, asked["simulation"], share)
 built = Network(
     nest, asked["simulation"], asked["nodes"], asked["edges"],
-    chosen_by_all(asked["simulation"], asked["nodes"]), lambda line: None, Alone(),
+    chosen_by_all(asked["simulation"], asked["nodes"]), lambda line: None, Alone(), share,
 )
 found = nest.GetConnections(source=nest.NodeCollection(range(1, nest.network_size + 1))).get(
     ["source", "target", "weight", "delay", "synapse_model"]

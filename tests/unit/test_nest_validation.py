@@ -13,6 +13,8 @@ import pytest
 import snakefold
 from snakefold.nest.validation import mistakes, read_verdicts, unreachable, validate, validate_all, write_verdicts
 
+pytestmark = pytest.mark.usefixtures("own_catalogue")
+
 ROOT = ("simulations", "basal")
 NAN = float("nan")
 
@@ -56,13 +58,6 @@ def slice_of(cells=None, connections=None, devices=None, name="basal", **run):
 
 def normal(mean, std, **bounds):
     return {"distribution": "normal", "mean": mean, "std": std, **bounds}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 GOOD = slice_of(
@@ -178,7 +173,7 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def verdicts(cache):
+def verdicts(own_catalogue):
     return validate_all([GOOD | {"name": "good"}, BAD])
 
 
@@ -310,7 +305,7 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def refusals(cache):
+def refusals(own_catalogue):
     cells = {"A": cell(), "M": MULTI, "C": cell("iaf_cond_alpha_mc"), "G": cell("hh_psc_alpha_gap")}
     cells["E"] = cell("cm_default")
     connections = {name: connection("A", to, tried, key=name) for name, (tried, to, _, _) in REFUSED.items()}

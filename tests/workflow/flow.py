@@ -112,7 +112,10 @@ class Workflow:
     ----------
     env : what is added to the environment
     more : further keys of the workflow
+    hang_s : a run that takes longer hangs
     """
+
+    hang_s = HANG_S
 
     def __init__(
         self,
@@ -177,7 +180,7 @@ class Workflow:
 
     def finish(self, process: subprocess.Popen) -> Ran:
         """Wait for what `start` started."""
-        output, _ = process.communicate(timeout=HANG_S)
+        output, _ = process.communicate(timeout=self.hang_s)
         return Ran(process.returncode, jobs_run(output), output)
 
     def run(self, *arguments: str, jobs: int = 1) -> Ran:

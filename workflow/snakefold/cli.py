@@ -9,6 +9,8 @@ import click
 
 from snakefold import __version__
 
+RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False))
+
 
 @click.group()
 @click.version_option(__version__)
@@ -176,7 +178,7 @@ def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) ->
 
 
 @main.command()
-@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@RESULTS
 @click.pass_obj
 def verify(debug: bool, results: str) -> None:
     """Check a circuit's files in full: format, order, indices against a scan, finite numbers; exit code 0 or 1."""
@@ -193,7 +195,7 @@ def verify(debug: bool, results: str) -> None:
 
 
 @main.command()
-@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@RESULTS
 @click.argument("simulation")
 @click.argument("output", type=click.Path())
 @click.pass_obj
@@ -213,7 +215,7 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
 
 
 @main.command()
-@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@RESULTS
 @click.pass_obj
 def cancel(debug: bool, results: str) -> None:
     """Cancel the jobs that killed runs of a circuit have left, here or in SLURM; RESULTS is the circuit's folder."""
@@ -230,7 +232,7 @@ def cancel(debug: bool, results: str) -> None:
 
 
 @main.command()
-@click.argument("results", type=click.Path(exists=True, file_okay=False))
+@RESULTS
 @click.pass_obj
 def cost(debug: bool, results: str) -> None:
     """Print what a circuit has cost, by phase: what its jobs say, and what SLURM has accounted for."""

@@ -21,6 +21,11 @@ def _of_bsb(module: str, cls: str, *short: str, package: str) -> tuple[str, ...]
     return (*short, cls, f"bsb.{package}.{cls}", f"bsb.{package}.{module}.{cls}", f"bsb.{cls}")
 
 
+def _of_modules(short: str, cls: str, *modules: str) -> tuple[str, ...]:
+    """Return a short name, the class in the BSB, and that class by its dotted paths in some modules."""
+    return (short, cls, *(f"{module}.{cls}" for module in modules))
+
+
 BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "region": {
         "snakefold.topology.regions:Group": _of_bsb("region", "RegionGroup", "group", package="topology"),
@@ -57,87 +62,51 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "after_simulation": {},
     "cell_parameter": {},
     "connection_parameter": {
-        "snakefold.nest.parameters:DistanceDelay": (
-            "distance_delay",
-            "DistanceDelayParameter",
-            "bsb.simulation.parameter.DistanceDelayParameter",
+        "snakefold.nest.parameters:DistanceDelay": _of_modules(
+            "distance_delay", "DistanceDelayParameter", "bsb.simulation.parameter"
         ),
     },
     "device": {
-        "snakefold.nest.devices:PoissonGenerator": (
-            "poisson_generator",
-            "PoissonGenerator",
-            "bsb_nest.devices.PoissonGenerator",
-            "bsb_nest.devices.poisson_generator.PoissonGenerator",
+        "snakefold.nest.devices:PoissonGenerator": _of_modules(
+            "poisson_generator", "PoissonGenerator", "bsb_nest.devices", "bsb_nest.devices.poisson_generator"
         ),
-        "snakefold.nest.devices:SinusoidalPoissonGenerator": (
+        "snakefold.nest.devices:SinusoidalPoissonGenerator": _of_modules(
             "sinusoidal_poisson_generator",
             "SinusoidalPoissonGenerator",
-            "bsb_nest.devices.SinusoidalPoissonGenerator",
-            "bsb_nest.devices.sinusoidal_poisson_generator.SinusoidalPoissonGenerator",
+            "bsb_nest.devices",
+            "bsb_nest.devices.sinusoidal_poisson_generator",
         ),
-        "snakefold.nest.devices:DcGenerator": (
-            "dc_generator",
-            "DCGenerator",
-            "bsb_nest.devices.DCGenerator",
-            "bsb_nest.devices.dc_generator.DCGenerator",
+        "snakefold.nest.devices:DcGenerator": _of_modules(
+            "dc_generator", "DCGenerator", "bsb_nest.devices", "bsb_nest.devices.dc_generator"
         ),
         "snakefold.nest.devices:SpikeGenerator": ("spike_generator", "SpikeGenerator"),
-        "snakefold.nest.devices:SpikeRecorder": (
-            "spike_recorder",
-            "SpikeRecorder",
-            "bsb_nest.devices.SpikeRecorder",
-            "bsb_nest.devices.spike_recorder.SpikeRecorder",
+        "snakefold.nest.devices:SpikeRecorder": _of_modules(
+            "spike_recorder", "SpikeRecorder", "bsb_nest.devices", "bsb_nest.devices.spike_recorder"
         ),
-        "snakefold.nest.devices:Multimeter": (
-            "multimeter",
-            "Multimeter",
-            "bsb_nest.devices.Multimeter",
-            "bsb_nest.devices.multimeter.Multimeter",
+        "snakefold.nest.devices:Multimeter": _of_modules(
+            "multimeter", "Multimeter", "bsb_nest.devices", "bsb_nest.devices.multimeter"
         ),
-        "snakefold.nest.devices:External": (
-            "external",
-            "ExtNestDevice",
-            "bsb_nest.device.ExtNestDevice",
-        ),
+        "snakefold.nest.devices:External": _of_modules("external", "ExtNestDevice", "bsb_nest.device"),
     },
     "targetting": {
-        "snakefold.nest.targetting:AllCells": ("all", "CellTargetting", "bsb.simulation.targetting.CellTargetting"),
-        "snakefold.nest.targetting:AllConnections": (
-            "all_connections",
-            "ConnectionTargetting",
-            "bsb.simulation.targetting.ConnectionTargetting",
+        "snakefold.nest.targetting:AllCells": _of_modules("all", "CellTargetting", "bsb.simulation.targetting"),
+        "snakefold.nest.targetting:AllConnections": _of_modules(
+            "all_connections", "ConnectionTargetting", "bsb.simulation.targetting"
         ),
-        "snakefold.nest.targetting:CellModels": (
-            "cell_model",
-            "CellModelTargetting",
-            "bsb.simulation.targetting.CellModelTargetting",
+        "snakefold.nest.targetting:CellModels": _of_modules(
+            "cell_model", "CellModelTargetting", "bsb.simulation.targetting"
         ),
-        "snakefold.nest.targetting:Representatives": (
-            "representatives",
-            "RepresentativesTargetting",
-            "bsb.simulation.targetting.RepresentativesTargetting",
+        "snakefold.nest.targetting:Representatives": _of_modules(
+            "representatives", "RepresentativesTargetting", "bsb.simulation.targetting"
         ),
-        "snakefold.nest.targetting:ById": ("by_id", "ByIdTargetting", "bsb.simulation.targetting.ByIdTargetting"),
-        "snakefold.nest.targetting:ByLabel": (
-            "by_label",
-            "ByLabelTargetting",
-            "bsb.simulation.targetting.ByLabelTargetting",
+        "snakefold.nest.targetting:ById": _of_modules("by_id", "ByIdTargetting", "bsb.simulation.targetting"),
+        "snakefold.nest.targetting:ByLabel": _of_modules("by_label", "ByLabelTargetting", "bsb.simulation.targetting"),
+        "snakefold.nest.targetting:InCylinder": _of_modules(
+            "cylinder", "CylindricalTargetting", "bsb.simulation.targetting"
         ),
-        "snakefold.nest.targetting:InCylinder": (
-            "cylinder",
-            "CylindricalTargetting",
-            "bsb.simulation.targetting.CylindricalTargetting",
-        ),
-        "snakefold.nest.targetting:InSphere": (
-            "sphere",
-            "SphericalTargetting",
-            "bsb.simulation.targetting.SphericalTargetting",
-        ),
-        "snakefold.nest.targetting:CellTypesInSphere": (
-            "sphere_cell_types",
-            "SphericalTargettingCellTypes",
-            "bsb.simulation.targetting.SphericalTargettingCellTypes",
+        "snakefold.nest.targetting:InSphere": _of_modules("sphere", "SphericalTargetting", "bsb.simulation.targetting"),
+        "snakefold.nest.targetting:CellTypesInSphere": _of_modules(
+            "sphere_cell_types", "SphericalTargettingCellTypes", "bsb.simulation.targetting"
         ),
     },
 }

@@ -6,6 +6,7 @@ and rounded up. An estimate is for asking a scheduler; a job that needs more is 
 
 from dataclasses import dataclass
 
+UNKNOWN_EDGES = 5e6  # synapses of an edge set of which nothing is known before
 _BYTES_PER_PLACED_CELL = 100
 _BYTES_PER_GATHERED_CELL = 30
 _BYTES_PER_MADE_EDGE = 60

@@ -27,7 +27,6 @@ from snakefold.slices import canonical, digest_of, named_files
 from snakefold.topology.tiles import number_of_tiles
 
 COST_PER_CHUNK_S = 2e-4  # of placement, whatever is in it
-UNKNOWN_EDGES = 5e6  # synapses of an edge set of which nothing is known before, for what its jobs need
 
 
 @dataclass(frozen=True)
@@ -311,7 +310,7 @@ def _needs(
     n_edges = {}
     for name, connection in connections.items():
         expected = parts[f"connect/{name}"].slice["expected"]
-        n_edges |= {s: e[0] if e else UNKNOWN_EDGES for s, e in expected.items()}
+        n_edges |= {s: e[0] if e else needs.UNKNOWN_EDGES for s, e in expected.items()}
         n = sum(n_edges[s] for s in connection.sets) / connection.tiles
         cells = sum(n_cells.get(t, 0) for t in {*connection.sources, *connection.targets})
         made[f"connect/{name}"] = needs.connecting(n, cells, circuit.connectivity[name].cost_per_edge_s)

@@ -59,21 +59,20 @@ class Profile:
 
     def of_job(self, needs: Needs, n_cores: int = 1) -> dict[str, Resource]:
         """Return the resources of a job of one process."""
-        return {"tasks": 1, "mem_mb": self._mem_mb(needs, 1), "runtime": self._runtime(needs, n_cores)}
+        return self._shared(needs, 1, n_cores)
 
     def of_tile(self, needs: Needs) -> dict[str, Resource]:
         """Return the resources of a tile job, whose ranks share its work."""
-        made = {"tasks": self.ranks, "mem_mb": self._mem_mb(needs, self.ranks)}
-        made["runtime"] = self._runtime(needs, self.ranks)
-        return made | ({"mpi": self.launcher, "cpus_per_task": 1} if self.ranks > 1 else {})
+        return self._shared(needs, self.ranks, 1)
 
     def of_simulation(self, needs: Needs, threads: int) -> dict[str, Resource]:
-        """Return the resources of a simulation, whose ranks, if there are several, share its threads."""
-        if self.simulation_ranks == 1:
-            return self.of_job(needs, threads)
-        made = {"tasks": self.simulation_ranks, "mem_mb": self._mem_mb(needs, self.simulation_ranks)}
-        made["runtime"] = self._runtime(needs, threads)
-        return made | {"mpi": self.launcher, "cpus_per_task": threads // self.simulation_ranks}
+        """Return the resources of a simulation, whose ranks share its threads."""
+        return self._shared(needs, self.simulation_ranks, threads // self.simulation_ranks)
+
+    def _shared(self, needs: Needs, ranks: int, cores: int) -> dict[str, Resource]:
+        """Return the resources of a job of some ranks, each of some cores."""
+        made = {"tasks": ranks, "mem_mb": self._mem_mb(needs, ranks), "runtime": self._runtime(needs, ranks * cores)}
+        return made | ({"mpi": self.launcher, "cpus_per_task": cores} if ranks > 1 else {})
 
     def _mem_mb(self, needs: Needs, ranks: int) -> Callable[..., int]:
         base = max(LEAST_MB, ceil(_START_MB + (ranks - 1) * _RANK_MB + needs.memory_mb))

@@ -54,6 +54,7 @@ class Network:
     nodes, edges : cell type -> node file, edge set -> edge file
     chosen : device -> the cells it is connected to; of a device with a rule, those that NEST chose are put there
     ranks : those that share the simulation; every one makes the whole network, of which NEST keeps its share
+    share : this rank's
 
     Attributes
     ----------
@@ -76,9 +77,10 @@ class Network:
         chosen: dict[str, Chosen],
         report: Report,
         ranks: Alone,
+        share: Share,
     ):
         self.nest, self.simulation, self.nodes, self.edges = nest, simulation, nodes, edges
-        self.ranks, self.share = ranks, Share(ranks.rank, ranks.size, simulation["run"]["threads"])
+        self.ranks, self.share = ranks, share
         self.chosen, self.devices = chosen, {}
         self.name, self.seed = simulation["name"], simulation["seed"]
         self.root: Where = ("simulations", self.name)

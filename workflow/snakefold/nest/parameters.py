@@ -58,8 +58,8 @@ class EdgeBlock:
         return self.edges.column(name, self.start, self.stop)
 
 
-class CellParameter(Node):
-    """Base of the parameters of a cell model that are computed, one value per cell.
+class _Parameter(Node):
+    """Base of the parameters that are computed.
 
     Class attributes
     ----------------
@@ -67,29 +67,25 @@ class CellParameter(Node):
     typical : values that it gives, which NEST is asked about at check; of none only the parameter's name is checked
     """
 
-    kind: ClassVar[str] = "cell_parameter"
     chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
     typical: ClassVar[tuple[float, ...]] = ()
+
+
+class CellParameter(_Parameter):
+    """Base of the parameters of a cell model that are computed, one value per cell."""
+
+    kind: ClassVar[str] = "cell_parameter"
 
     def compute(self, cells: Cells, rng: np.random.Generator) -> np.ndarray:
         """Return one value per cell, (n,), of all cells of a type."""
         raise NotImplementedError
 
 
-class ConnectionParameter(Node):
-    """Base of the parameters of a synapse that are computed, one value per edge.
-
-    Class attributes
-    ----------------
-    algorithm_version : raise it when the same description gives other values than before
-    typical : values that it gives, which NEST is asked about at check; of none only the parameter's name is checked
-    """
+class ConnectionParameter(_Parameter):
+    """Base of the parameters of a synapse that are computed, one value per edge."""
 
     kind: ClassVar[str] = "connection_parameter"
-    chosen_by: ClassVar[str] = "strategy"
-    algorithm_version: ClassVar[int] = 1
-    typical: ClassVar[tuple[float, ...]] = ()
 
     def compute(self, edges: EdgeBlock, rng: np.random.Generator) -> np.ndarray:
         """Return one value per edge, (n,), of a block of edges."""

@@ -11,6 +11,7 @@ from snakefold.config import types
 from snakefold.config.context import current
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import Path, did_you_mean, listed, nearest
+from snakefold.nest.targetting import simulated_of
 from snakefold.nest.values import CONSTANT
 from snakefold.rng import Rng
 
@@ -64,11 +65,7 @@ class RuleTargetting(Node):
         n_cells : cell type -> wanted number, of those of which it is known
         rng : not used; the draws are NEST's own
         """
-        for i, name in enumerate(self.cell_models):
-            if name not in simulated:
-                message = f'"{name}" has no cell model here (cell_models: {listed(simulated)})'
-                current().mistake((*self.path, "cell_models", i), message, (*self.path[:2], "cell_models", name))
-        targets = [t for t in self.cell_models or simulated if t in simulated]
+        targets = simulated_of(self, "cell_models", self.cell_models, simulated) if self.cell_models else simulated
         numbers = [n_cells.get(t) for t in targets]
         rule = rule_of(self, 1, None if None in numbers else sum(numbers), False)
         return {"targets": targets, "rule": rule}

@@ -79,7 +79,7 @@ def simulate(
             say(f"{left.name}: an earlier attempt got to {left.until:g} of {left.duration:g} ms; NEST starts over")
         chosen = chosen_by_all(simulation, nodes)
         _set_kernel(nest, simulation, share)
-        network = Network(nest, simulation, nodes, edges, chosen, say, ranks)
+        network = Network(nest, simulation, nodes, edges, chosen, say, ranks, share)
         run_after_prepare(nest, simulation, network.cells, network.devices)
         if first:
             journal.remove()

@@ -30,6 +30,15 @@ MOST_CELLS = 2**32 - 1
 Chosen = dict[str, np.ndarray | None]  # cell type -> (n,) int64 node ids, rising; None for all of its cells
 
 
+def simulated_of(node: Node, key: str, names: list[str], simulated: list[str]) -> list[str]:
+    """Return those cell types that are simulated, of what stands at a key of a node; others are mistakes."""
+    for i, name in enumerate(names):
+        if name not in simulated:
+            message = f'"{name}" has no cell model here (cell_models: {listed(simulated)})'
+            current().mistake((*node.path, key, i), message, (*node.path[:2], "cell_models", name))
+    return [t for t in names if t in simulated]
+
+
 class Targetting(Node):
     """Base of what a device is connected to."""
 
@@ -60,13 +69,6 @@ class Targetting(Node):
         for mistake in faults(rule, {t: n_cells[t] for t in targets if t in n_cells}):
             current().mistake((*self.path, *mistake.path), mistake.message)
         return {"targets": targets} | ({"subset": rule | own_seed(self, rng)} if rule else {})
-
-    def _simulated(self, key: str, names: list[str], simulated: list[str]) -> list[str]:
-        for i, name in enumerate(names):
-            if name not in simulated:
-                message = f'"{name}" has no cell model here (cell_models: {listed(simulated)})'
-                current().mistake((*self.path, key, i), message, (*self.path[:2], "cell_models", name))
-        return [t for t in names if t in simulated]
 
 
 class AllCells(Targetting):
@@ -119,7 +121,7 @@ class _OfModels(_Some):
     )
 
     def cell_types(self, simulated: list[str]) -> list[str]:
-        return self._simulated("cell_models", self.cell_models, simulated) if self.cell_models else simulated
+        return simulated_of(self, "cell_models", self.cell_models, simulated) if self.cell_models else simulated
 
 
 class CellModels(_OfModels):
@@ -132,7 +134,7 @@ class CellModels(_OfModels):
     )
 
     def cell_types(self, simulated: list[str]) -> list[str]:
-        return self._simulated("cell_models", self.cell_models or [], simulated)
+        return simulated_of(self, "cell_models", self.cell_models or [], simulated)
 
 
 class Representatives(_OfModels):
@@ -229,7 +231,7 @@ class CellTypesInSphere(_Some):
     radius = Attribute(types.number(above=0), required=True, unit="um", doc="Cells closer to the centre are meant.")
 
     def cell_types(self, simulated: list[str]) -> list[str]:
-        return self._simulated("cell_types", self.cell_types_, simulated) if self.cell_types_ else simulated
+        return simulated_of(self, "cell_types", self.cell_types_, simulated) if self.cell_types_ else simulated
 
     def chosen(self) -> dict:
         return {"sphere": {"origin": list(self.origin or ()), "radius": self.radius}}

@@ -93,10 +93,6 @@ def _is_expression(value: object) -> bool:
     return isinstance(value, str) and value.startswith("=")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 CONSTANT = types.OneOf((_is_expression, types.number()), (lambda value: True, types.anything()))
 CELL_CONSTANT = types.OneOf(
     (has("strategy"), _Misplaced()),
