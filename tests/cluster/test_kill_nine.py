@@ -331,7 +331,10 @@ def main(n: int, seed: int = 0, folder: str = "") -> None:
         more = FRAGILE if victim == "node" else ()
         since = time.monotonic()
         try:
-            killed = kill_once(now[way], (*arguments, *more), victim, usual_s[way], rng, *files)
+            with (
+                slurm.alone() if victim == "node" else contextlib.nullcontext()
+            ):  # of others that kill at the same time
+                killed = kill_once(now[way], (*arguments, *more), victim, usual_s[way], rng, *files)
         except AssertionError as error:
             n_wrong += 1
             print(f"{i}: {way}: {victim}: WRONG in {now.pop(way).folder}: {error}", flush=True)
