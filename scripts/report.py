@@ -1,8 +1,8 @@
 """Write the report: the circuit and its simulations on one self-contained page.
 
-Inputs: the results folder: build/, nodes/, edges/, simulations/.
+Inputs: the results folder: build/, nodes/, edges/, simulations/; on SLURM, what sacct says of the runs.
 Outputs: report.html.
-Determinism: no random numbers, no time.
+Determinism: no random numbers, no time, but for what SLURM has accounted for.
 """
 
 import argparse
@@ -14,9 +14,10 @@ def main(
     results: str, builds: list[str], cell_types: list[str], edge_sets: list[str], simulations: list[str], output: str
 ) -> None:
     """Write the report."""
+    from snakefold.cost import of_slurm
     from snakefold.report.page import write_report
 
-    write_report(results, cell_types, edge_sets, simulations, output, builds)
+    write_report(results, cell_types, edge_sets, simulations, output, builds, of_slurm(results))
 
 
 if __name__ == "__main__":

@@ -67,11 +67,15 @@ def test_what_slurm_has_accounted_for(results, tmp_path, monkeypatch):
     costs = cost.of_slurm(results)
     assert "--name=one,two" in (folder / "asked").read_text()
     assert costs == {
-        "connect": Cost(2, pytest.approx(3703.501), pytest.approx(1024 + 155548 / 1024), 3700, 1200, 1),
-        "gather": Cost(2, pytest.approx(86404.4), 1024, 16, 1000, 1),
-        "after_placement": Cost(1, 2.0, 0, 4, 1000),
+        "connect_own": Cost(2, pytest.approx(3703.501), pytest.approx(1024 + 155548 / 1024), 3700, 1200, 1),
+        "gather_edges_own": Cost(1, pytest.approx(3.4), 0, 16, 1000, 1),
+        "gather_cells_exc": Cost(1, 86401.0, 1024, 5, 1000),
+        "after_placement_hook": Cost(1, 2.0, 0, 4, 1000),
         "jobs": Cost(1, 1.0, 0, 2, 1000),
     }
+    phases = cost.by_phase(costs)
+    assert list(phases) == ["connect", "gather", "after_placement", "jobs"]
+    assert phases["gather"] == Cost(2, pytest.approx(86404.4), 1024, 16, 1000, 1)
 
 
 def test_where_no_sacct_answers_there_is_nothing(results, tmp_path, monkeypatch):

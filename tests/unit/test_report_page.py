@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from snakefold import hdf5
+from snakefold.cost import Cost
 from snakefold.report import figures
 from snakefold.report.page import count, number, read_circuit, signed, write_report
 from snakefold.slices import canonical
@@ -240,6 +241,20 @@ def test_equal_results_are_equal_bytes_in_any_process_order_and_place(results, t
 from snakefold.report.page import write_report; write_report(*{arguments!r})"
     subprocess.run([sys.executable, "-c", script], check=True)
     assert (moved / "other.html").read_text(encoding="utf-8") == first
+
+
+def test_what_slurm_has_accounted_for_is_a_section_and_without_it_there_is_none(results):
+    assert 'id="cost"' not in page_of(results)
+    costs = {"connect_<own>": Cost(12, 3600.0, 700, 95, 1200, 2), "build": Cost(3, 6.0, 80, 4, 600)}
+    write_report(str(results), list(TYPES), list(SETS), ["rest"], str(results / "costly.html"), costs=costs)
+    page = (results / "costly.html").read_text()
+    section = page.partition('id="cost"')[2].partition("</section>")[0]
+    assert "15 jobs took 60.1 CPU minutes; 2 of them failed" in section
+    rows = [re.findall(r">([^<]+)</t[hd]>", row) for row in section.split("<tr>")[2:]]
+    assert rows == [
+        ["build", "3", "0", "6.0", "4", "80", "600"],
+        ["connect_&lt;own&gt;", "12", "2", "3,600.0", "95", "700", "1,200"],
+    ]
 
 
 def test_it_needs_no_other_file_and_no_network(results):

@@ -237,13 +237,13 @@ def cancel(debug: bool, results: str) -> None:
 def cost(debug: bool, results: str) -> None:
     """Print what a circuit has cost, by phase: what its jobs say, and what SLURM has accounted for."""
     with _mistakes_shown(debug, ending=""):
-        from snakefold.cost import of_logs, of_slurm, table
+        from snakefold.cost import by_phase, of_logs, of_slurm, table
 
         click.echo("the processes of jobs, by their logs")
         click.echo(table(of_logs(results)))
         if accounted := of_slurm(results):
             click.echo("\nSLURM jobs, all attempts")
-            click.echo(table(accounted))
+            click.echo(table(by_phase(accounted)))
 
 
 @main.command()

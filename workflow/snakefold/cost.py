@@ -7,7 +7,7 @@ accounts for every attempt, with the processes of Snakemake around it.
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from snakefold.leftovers import names
 
 _COST = re.compile(r"^cost: ([\d.]+) CPU-s, (\d+) MB at most$", re.MULTILINE)
 # Snakemake submits a job with its rule as a comment. Sites rarely keep comments; they keep the line that was submitted.
-_RULE = re.compile(r" --comment rule_(prepare|gather|after_placement|after_connectivity|[a-z]+)")
+_RULE = re.compile(r" --comment rule_(\S+?)(?:_wildcards_|\s|$)")
+_PHASE = re.compile(r"prepare|gather|after_placement|after_connectivity|[a-z]+")
 _COLUMNS = ("JobID", "State", "ElapsedRaw", "TotalCPU", "MaxRSS", "ReqMem", "SubmitLine")
 _NOT_ENDED = {"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"}
 _UNITS = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}  # SLURM's MB are of 2**20 bytes, as are ours
@@ -23,7 +24,7 @@ _UNITS = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}  # SLURM's MB are of 2**2
 
 @dataclass
 class Cost:
-    """What the jobs of a phase have cost.
+    """What some jobs have cost.
 
     Attributes
     ----------
@@ -42,11 +43,15 @@ class Cost:
     asked_mb: float = 0.0
     failed: int = 0
 
-    def add(self, cpu_s: float, mb: float, elapsed_s: float = 0.0, asked_mb: float = 0.0, well: bool = True) -> None:
-        """Count a job."""
-        self.jobs, self.cpu_s, self.failed = self.jobs + 1, self.cpu_s + cpu_s, self.failed + (not well)
-        self.largest_mb, self.longest_s = max(self.largest_mb, mb), max(self.longest_s, elapsed_s)
-        self.asked_mb = max(self.asked_mb, asked_mb)
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.jobs + other.jobs,
+            self.cpu_s + other.cpu_s,
+            max(self.largest_mb, other.largest_mb),
+            max(self.longest_s, other.longest_s),
+            max(self.asked_mb, other.asked_mb),
+            self.failed + other.failed,
+        )
 
 
 def of_logs(results: str | Path) -> dict[str, Cost]:
@@ -57,25 +62,37 @@ def of_logs(results: str | Path) -> dict[str, Cost]:
         found = _COST.findall(path.read_text(encoding="utf-8", errors="replace"))
         if found:
             phase = path.relative_to(logs).parts[0]
-            costs.setdefault(phase, Cost()).add(sum(float(c) for c, _ in found), sum(float(m) for _, m in found))
+            job = Cost(1, sum(float(c) for c, _ in found), sum(float(m) for _, m in found))
+            costs[phase] = costs.get(phase, Cost()) + job
     return costs
 
 
 def of_slurm(results: str | Path) -> dict[str, Cost]:
-    """Return the cost by phase of all SLURM jobs of a circuit's runs; nothing where no sacct answers."""
+    """Return the cost by rule of all SLURM jobs of a circuit's runs that have ended; nothing where no sacct answers."""
     runs = names(results)
     if not runs or shutil.which("sacct") is None:
         return {}
     words = ["sacct", "--noheader", "--parsable2", "--starttime=1970-01-01", f"--name={','.join(runs)}"]
     done = subprocess.run([*words, f"--format={','.join(_COLUMNS)}"], capture_output=True, text=True)
-    return _by_phase(line.split("|", len(_COLUMNS) - 1) for line in done.stdout.splitlines())
+    return _by_rule(line.split("|", len(_COLUMNS) - 1) for line in done.stdout.splitlines())
 
 
-def _by_phase(rows: Iterable[list[str]]) -> dict[str, Cost]:
-    """Return the cost by phase of the rows of sacct: of each job one, followed by one for each of its steps.
+def by_phase(costs: Mapping[str, Cost]) -> dict[str, Cost]:
+    """Return the costs of phases from those of rules."""
+    phases: dict[str, Cost] = {}
+    for rule, cost in costs.items():
+        phase = _PHASE.match(rule)[0]
+        phases[phase] = phases.get(phase, Cost()) + cost
+    return phases
 
-    Jobs that have not ended are left out.
-    """
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """Return the cost of all together."""
+    return sum(costs, Cost())
+
+
+def _by_rule(rows: Iterable[list[str]]) -> dict[str, Cost]:
+    """Return the cost by rule of the rows of sacct: of each job one, followed by one for each of its steps."""
     jobs: dict[str, dict] = {}
     for row in rows:
         if len(row) != len(_COLUMNS):
@@ -91,9 +108,11 @@ def _by_phase(rows: Iterable[list[str]]) -> dict[str, Cost]:
         if cells["State"] in _NOT_ENDED:
             continue
         found = _RULE.search(cells["SubmitLine"])
+        rule = found[1] if found else "jobs"
         elapsed, asked = float(cells["ElapsedRaw"] or 0), _megabytes(cells["ReqMem"])
-        costs.setdefault(found[1] if found else "jobs", Cost()).add(
-            _seconds(cells["TotalCPU"]), cells["mb"], elapsed, asked, cells["State"] == "COMPLETED"
+        failed = int(cells["State"] != "COMPLETED")
+        costs[rule] = costs.get(rule, Cost()) + Cost(
+            1, _seconds(cells["TotalCPU"]), cells["mb"], elapsed, asked, failed
         )
     return costs
 
@@ -112,16 +131,11 @@ def _seconds(text: str) -> float:
     return seconds + 86400 * int(days or 0)
 
 
-def table(costs: dict[str, Cost]) -> str:
-    """Return the costs as lines of text, at most 80 columns wide, the sum last."""
+def table(costs: Mapping[str, Cost]) -> str:
+    """Return the costs of phases as lines of text, at most 80 columns wide, the sum last."""
     heads = ("jobs", "failed", "CPU-s", "largest MB", "asked MB", "longest s")
     lines = [f"{'phase':<20} {heads[0]:>6} {heads[1]:>6} {heads[2]:>10} {heads[3]:>10} {heads[4]:>8} {heads[5]:>9}"]
-    every = list(costs.values())
-    largest = {
-        name: max((getattr(c, name) for c in every), default=0) for name in ("largest_mb", "longest_s", "asked_mb")
-    }
-    sums = {name: sum(getattr(c, name) for c in every) for name in ("jobs", "cpu_s", "failed")}
-    for phase, cost in [*sorted(costs.items()), ("all", Cost(**sums, **largest))]:
+    for phase, cost in [*sorted(costs.items()), ("all", total(costs.values()))]:
         known = f"{cost.asked_mb:>8.0f} {cost.longest_s:>9.0f}" if cost.asked_mb else f"{'-':>8} {'-':>9}"
         numbers = f"{cost.jobs:>6} {cost.failed:>6} {cost.cpu_s:>10.1f} {cost.largest_mb:>10.0f}"
         lines.append(f"{phase:<20} {numbers} {known}")

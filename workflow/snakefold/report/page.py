@@ -1,9 +1,11 @@
 """The page: what is wanted, built and simulated, read from a results folder and written as one HTML file.
 
-The page is a function of the results alone: no time, no path, no random number; equal results are equal bytes. It needs
-neither network nor scripts, and no other file.
+The page is a function of the results alone: no time, no path, no random number; equal results are equal bytes. Where
+SLURM has accounted for the jobs, it also says what they have cost. It needs neither network nor scripts, and no other
+file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -92,6 +94,7 @@ def write_report(
     simulations: list[str],
     output: str,
     builds: list[str] | None = None,
+    costs: Mapping[str, object] | None = None,
 ) -> None:
     """Write the report of a circuit.
 
@@ -101,6 +104,7 @@ def write_report(
     cell_types, edge_sets, simulations : the names that are reported
     output : the HTML file
     builds : files of the build phase that belong to the circuit; None for all that lie in its results
+    costs : what the jobs of rules have cost, rule -> `cost.Cost`
 
     Raises
     ------
@@ -129,6 +133,7 @@ def write_report(
         few=FEW_ROWS,
         limits={name: getattr(measures, name) for name in ("Z_LIMIT", "TRANSIENT_MS", "LONG_MS", "MIN_SPIKES", "OK")},
         most_panels=figures.MOST_PANELS,
+        costs=dict(sorted((costs or {}).items())),
     )
     hdf5.write_text(output, text)
 
