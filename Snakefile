@@ -23,9 +23,10 @@ localrules:
     all,
     validated,
     circuit,
+    circuit_config,
 
 
 rule all:
     default_target: True
     input:
-        PLAN.final_files(),
+        PLAN.kept_files(),

@@ -48,7 +48,7 @@ def test_after_a_chunk_that_always_fails_all_else_is_done_and_the_rerun_does_the
     (here.folder / "fail").unlink()
     again = here.run()
     assert again.code == 0, again.output
-    assert set(again.jobs) <= {"connect_own", "gather_edges_own", "circuit", "report", "all"}
+    assert set(again.jobs) <= {"connect_own", "gather_edges_own", "circuit_config", "report", "all"}
     assert again.jobs["connect_own"] == 1
     assert here.circuit_files() == undisturbed
     once = set(chunks(here)[:before])

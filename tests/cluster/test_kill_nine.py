@@ -30,6 +30,7 @@ ON_RANKS = ("--default-resources", "ranks=2", MPIRUN)
 CHUNKS = {"network": {"x": 100, "y": 100, "z": 200, "chunk_size": [50, 50, 25]}}
 CHUNK_S = 1.0
 LOST = 2  # chunks that a killed process loses: the one in flight, and one that waits for its commit
+DONE = 0.7  # of a run, when its tiles are there
 TILE_JOBS, OTHER_JOBS = ("place", "connect"), ("build", "prepare", "gather_cells", "gather_edges")
 
 
@@ -295,9 +296,9 @@ def kill_once(
     assert_whole(workflow, *right)
     alone = victim != "snakemake" and workflow.finish(process).code == 0
     unlocked = 0 if alone else finished(workflow, *arguments)[1]
-    assert workflow.circuit_files() == right[-1]
+    assert workflow.circuit_files() == right[-1], "the files are others than those of a run that nothing disturbs"
     assert_clean(workflow)
-    assert workflow.plan() == {}
+    assert workflow.plan() == {}, "something is left to do"
     twice = made_twice(workflow, before)
     assert twice <= 2 * LOST, f"{twice} chunks were made twice"
     return Killed(twice, unlocked, alone) if was_hit else None
@@ -334,7 +335,8 @@ def main(n: int, seed: int = 0, folder: str = "") -> None:
             with (
                 slurm.alone() if victim == "node" else contextlib.nullcontext()
             ):  # of others that kill at the same time
-                killed = kill_once(now[way], (*arguments, *more), victim, usual_s[way], rng, *files)
+                latest_s = usual_s[way] * (DONE if victim in ("chunk job", "rank", "mpirun") else 1)
+                killed = kill_once(now[way], (*arguments, *more), victim, latest_s, rng, *files)
         except AssertionError as error:
             n_wrong += 1
             print(f"{i}: {way}: {victim}: WRONG in {now.pop(way).folder}: {error}", flush=True)

@@ -77,7 +77,7 @@ def touch(plan, *paths):
 
 def test_what_is_no_longer_in_the_description_is_removed_and_nothing_else(tmp_path):
     before = plan_of(tmp_path, edited(("connectivity.more", small()["connectivity"]["a_to_b"])))
-    files = [*before.final_files(), *map(before.built, before.parts), before.path("validate/rest.h5")]
+    files = before.kept_files()
     own = [before.path("logs/x.log"), before.path("nodes/.a.h5.host.1.part"), before.path("notes.txt")]
     touch(before, *files, *own)
     after = plan_of(tmp_path, edited(("simulations", {})))

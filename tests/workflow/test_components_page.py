@@ -39,7 +39,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def snakemake(folder: Path, circuit: str, tiles: int) -> Path:
-    command = ["snakemake", "-c1", "-s", str(ROOT / "Snakefile"), "--until", "circuit"]
+    command = ["snakemake", "-c1", "-s", str(ROOT / "Snakefile"), "circuit"]
     done = run(folder, *command, "--config", f"circuit={circuit}", f"tiles={tiles}", f"results=tiles{tiles}")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / f"tiles{tiles}" / Path(circuit).stem
@@ -67,7 +67,7 @@ def test_editing_the_file_reruns_its_strategy(files):
     snakemake(files, "rings.yaml", 1)
     component = files / "rings.py"
     component.write_text(component.read_text() + "\n# a remark\n")
-    command = ["snakemake", "-n", "-s", str(ROOT / "Snakefile"), "--until", "circuit"]
+    command = ["snakemake", "-n", "-s", str(ROOT / "Snakefile"), "circuit"]
     planned = run(files, *command, "--config", "circuit=rings.yaml", "tiles=1", "results=tiles1").stdout
     assert "place_rings " in planned and "params have changed" in planned.replace(
         "Params have changed", "params have changed"

@@ -18,7 +18,7 @@ CIRCUIT = ROOT / "tests/data/contracts.yaml"
 
 def snakemake(folder: Path, *arguments: str, tiles: int, **environment: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "snakemake", "-c1", "-s", str(ROOT / "Snakefile"), "-d", str(folder)]
-    command += ["--until", "circuit", *arguments]
+    command += ["circuit", *arguments]
     command += ["--config", f"circuit={CIRCUIT}", "results=results", f"tiles={tiles}", "simulations=none"]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
 

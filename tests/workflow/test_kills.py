@@ -109,7 +109,7 @@ def test_a_tile_that_fails_once(tmp_path, undisturbed):
     assert sorted(chunk for _, chunk in workflow.noted()) == undisturbed.chunks[:-2]  # the tiles in any order
     assert workflow.journalled() == set(undisturbed.chunks[len(undisturbed.chunks) // 2 : -3])
     workflow.marker.unlink()
-    jobs = {"connect_own": 1, "gather_edges_own": 1, "circuit": 1}
+    jobs = {"connect_own": 1, "gather_edges_own": 1, "circuit_config": 1, "circuit": 1}
     assert workflow.plan() == jobs
     before = len(workflow.noted())
     again = workflow.run()

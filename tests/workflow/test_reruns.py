@@ -14,7 +14,7 @@ import pytest
 from flow import WATCHED, Workflow, between, description, simulation, watched
 
 TILES = 2
-LAST = {"circuit": 1, "report": 1, "all": 1}
+LAST = {"circuit_config": 1, "report": 1, "all": 1}
 SIMULATE = {"simulate_quick": 1, "simulate_other": 1}
 
 

@@ -4,6 +4,12 @@
 
 rule circuit:
     input:
+        PLAN.circuit_files(),
+        PLAN.files_behind_circuit(),
+
+
+rule circuit_config:
+    input:
         nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
         edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
     output:

@@ -171,19 +171,41 @@ class Plan:
         files = result_files(self.parts[f"simulate/{name}"].slice)
         return [self.path("simulations", name, file) for file in files]
 
-    def final_files(self) -> list[str]:
-        """Return every final file, for `rule all`."""
+    def circuit_files(self) -> list[str]:
+        """Return the files that are the circuit."""
         return [
-            self.path("parse.h5"),
             *(self.nodes(t) for t in self.cell_types),
             *(self.edges(s) for s in self.edge_sets()),
-            self.path("circuit_config.json"),
-            self.path("node_sets.json"),
-            self.path("node_types.csv"),
-            self.path("edge_types.csv"),
-            *(file for name in self.simulations for file in self.simulation_outputs(name)),
-            self.path("report.html"),
+            *map(self.path, ("circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")),
         ]
+
+    def final_files(self) -> list[str]:
+        """Return every final file."""
+        simulated = [file for name in self.simulations for file in self.simulation_outputs(name)]
+        return [self.path("parse.h5"), *self.circuit_files(), *simulated, self.path("report.html")]
+
+    def files_behind_circuit(self) -> list[str]:
+        """Return the files that stay and that the circuit is made from: its parts, and stages before hooks.
+
+        A rule that makes final files asks for these, too. The output of a job that is killed is gone, and Snakemake
+        does not miss what only jobs read whose own outputs are there, older ones: it would keep these.
+        """
+        parts = [self.built(part) for part in self.parts if part != "parse" and not part.startswith("simulate/")]
+        stages = [
+            self.staged(kind, name, stage)
+            for kind, hooks in (("nodes", self.after_placement), ("edges", self.after_connectivity))
+            for hook in hooks.values()
+            for name, stage in hook.files.items()
+            if stage is not None
+        ]
+        return parts + stages
+
+    def kept_files(self) -> list[str]:
+        """Return every file that stays when all is made."""
+        simulations = [self.built("simulate", name) for name in self.simulations]
+        verdicts = [self.path("validate", f"{name}.h5") for name in self.simulations]
+        modules = [self.library(module) for module in self.modules]
+        return [*self.final_files(), *self.files_behind_circuit(), *simulations, *verdicts, *modules]
 
     def locate(self, path: tuple) -> str:
         """Return `file:line` of a path into the description."""

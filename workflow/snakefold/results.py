@@ -117,12 +117,10 @@ def claim(folder: str, circuit: str) -> None:
 
 def obsolete(plan: Plan) -> list[Path]:
     """Return results of components that are no longer in the description, which are no part of the circuit."""
-    kept = {Path(file) for file in plan.final_files()}
-    kept |= {Path(plan.built(part)) for part in plan.parts} | {Path(plan.library(module)) for module in plan.modules}
-    kept |= {Path(plan.path("validate", f"{name}.h5")) for name in plan.simulations}
+    kept = {Path(file) for file in plan.kept_files()}
     found = [
         path
-        for folder in ("nodes", "edges", "build", "validate", "simulations")
+        for folder in ("nodes", "edges", "stage", "build", "validate", "simulations")
         for path in sorted(Path(plan.path(folder)).rglob("*"))
         if path.is_file() and path not in kept and not path.name.endswith(".part")
     ]
