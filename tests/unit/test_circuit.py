@@ -246,12 +246,10 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("files", {"a": {"file": "x.nrrd"}}),
         ("morphologies", ["x.swc"]),
         ("cell_types.a.entity", True),
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
         ("cell_types.a.spatial.morphologies", ["*"]),
-        ("cell_types.a.spatial.density_key", "d"),
         ("placement.lower.distribute", {"rotations": {"strategy": "random"}}),
         ("connectivity.a_to_b.presynaptic.labels", ["x"]),
         ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
@@ -269,7 +267,7 @@ def test_what_is_not_yet_supported_is_named_and_never_ignored(tmp_path, key, val
     [
         ("placement.lower.strategy", "bsb.placement.PoissonDiskPlacement"),
         ("connectivity.a_to_b.strategy", "bsb.connectivity.VoxelIntersection"),
-        ("partitions.base.type", "allen"),
+        ("files.base.type", "code"),
         ("simulations.rest.simulator", "neuron"),
     ],
 )

@@ -124,7 +124,7 @@ LATER = [
     ("connectivity", "strategy", "bsb.connectivity.ShapeToShapeIntersection"),
     ("after_connectivity", "strategy", "fuse_connectivity"),
     ("after_connectivity", "strategy", "bsb.postprocessing.IntermediateBypass"),
-    ("partitions", "type", "nrrd"),
+    ("files", "type", "code"),
     ("simulations", "simulator", "arbor"),
 ]
 

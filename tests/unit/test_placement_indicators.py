@@ -75,7 +75,7 @@ def test_an_override_of_the_radius_holds_for_that_placement(tmp_path):
         ({"local_count_ratio": 1}, "spatial.local_count_ratio", 'needs "relative_to"'),
         ({"relative_to": "a", "density_ratio": 1}, "spatial.relative_to", '"a" has no density or planar density'),
         ({"relative_to": "b", "local_count_ratio": 1}, "spatial.relative_to", "relative to itself: b to b"),
-        ({}, "spatial", "needs one of: count, density, planar_density, relative_to"),
+        ({}, "spatial", "needs one of: count, density, planar_density, density_key, relative_to"),
     ],
 )
 def test_none_several_or_half_of_an_indicator_is_a_mistake(tmp_path, keys, path, says):

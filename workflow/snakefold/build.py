@@ -1,42 +1,54 @@
 """The build phase: one part from its slice, to R/build/<part>.h5, from which all later jobs of that part start.
 
-A part's file holds its slice; the file of a partition its boxes, that of a placement the number of cells per (cell
-type, chunk) and the boundaries of its tiles. The digest of the file is that of the slice without the number of tiles
-and of the parts that were read.
+A part's file holds its slice; the file of a partition its boxes or voxels, that of a placement the number of cells per
+(cell type, chunk) and the boundaries of its tiles. The digest of the file is that of the slice without the number of
+tiles and of the parts that were read.
 """
 
 import json
+import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from snakefold import components, hdf5
 from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
-from snakefold.errors import UserError
+from snakefold.errors import Mistake, UserError
 from snakefold.placement.counts import Space, shares, total
 from snakefold.slices import canonical, content_digest, named_files, read_slice
 from snakefold.topology.boxes import Box
 from snakefold.topology.chunks import Grid, decode
 from snakefold.topology.tiles import boundaries
+from snakefold.topology.voxelised import Voxelised
 
 SCHEMA = "build"
 
 
 @dataclass(frozen=True)
 class Built:
-    """A part as later jobs read it: its slice, its digest and its arrays."""
+    """A part as later jobs read it: its slice, its digest and its arrays, and the file it comes from."""
 
     slice: dict
     digest: str
     arrays: dict[str, np.ndarray]
     files: dict[str, Path]
+    path: Path
 
     @property
     def grid(self) -> Grid:
         """The grid of chunks."""
-        return Grid(tuple(self.slice["grid"]["origin"]), tuple(self.slice["grid"]["size"]))
+        return _grid(self.slice)
+
+    @cached_property
+    def voxels(self) -> Voxelised | None:
+        """The voxels of a partition that has any; they stay in the file."""
+        with hdf5.open_stage(self.path, SCHEMA) as file:
+            columns = file["voxels"].attrs["columns"].tolist() if "voxels" in file else None
+        return None if columns is None else Voxelised(self.path, columns)
 
     def component(self) -> Node:
         """Return the part's component, restored."""
@@ -46,9 +58,11 @@ class Built:
 def read(path: str | Path) -> Built:
     """Read the file of a part."""
     with hdf5.open_stage(path, SCHEMA) as file:
-        arrays = {name: dataset[()] for name, dataset in file.items() if name not in ("slice", "files")}
+        own = {name: item for name, item in file.items() if name not in ("slice", "files", "voxels")}
+        arrays = {name: dataset[()] for name, dataset in own.items()}
         files = {digest: Path(name) for digest, name in json.loads(file["files"].asstr()[()]).items()}
-        return Built(json.loads(file["slice"].asstr()[()]), str(file.attrs["snakefold_digest"]), arrays, files)
+        slice_ = json.loads(file["slice"].asstr()[()])
+        return Built(slice_, str(file.attrs["snakefold_digest"]), arrays, files, Path(path))
 
 
 def build(slice_file: str | Path, inputs: list[str], files: list[str], output: str | Path) -> None:
@@ -78,22 +92,52 @@ def build(slice_file: str | Path, inputs: list[str], files: list[str], output: s
         file.create_dataset("files", data=canonical(by_digest))
         for name, array in sorted(arrays.items()):
             file.create_dataset(name, data=array)
+        if slice_["phase"] == "partition" and not arrays:
+            component = components.restore(slice_["component"], slice_["name"], paths)
+            voxels = file.create_group("voxels")
+            voxels.attrs["columns"] = np.array(component.columns(), h5py.string_dtype())
+            component.write(voxels, _grid(slice_))
+
+
+def space_of(parts: dict[str, Built], grid: Grid | None = None, files: dict[str, Path] | None = None) -> Space:
+    """Return what numbers of cells are measured by in some partitions that were built."""
+    boxes = {name: part.arrays["boxes"] for name, part in parts.items() if "boxes" in part.arrays}
+    voxels = {name: part.voxels.extent() for name, part in parts.items() if name not in boxes}
+    return Space(boxes, grid, files or {}, voxels)
+
+
+def _grid(slice_: dict) -> Grid:
+    return Grid(tuple(slice_["grid"]["origin"]), tuple(slice_["grid"]["size"]))
 
 
 def _partition(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
-    """Return boxes (n, 2, 3) float64, um: lower and upper corners."""
+    """Return boxes (n, 2, 3) float64, um: lower and upper corners; nothing for a partition of voxels."""
+    if "box" not in slice_:
+        return {}
     component = components.restore(slice_["component"], slice_["name"], files)
     boxes = component.boxes(Box(*map(tuple, slice_["box"])))
     return {"boxes": np.array([[b.lower, b.upper] for b in boxes], np.float64)}
 
 
 def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
-    """Return chunks (n,) uint64, counts (n_types, n) int64, colours (n,) and tiles (n_tiles + 1,) int64."""
+    """Return chunks (n,) uint64, counts (n_types, n) int64, colours (n,) and tiles (n_tiles + 1,) int64.
+
+    Raises
+    ------
+    UserError : what could not be checked before the voxels of its partitions were known
+    """
     strategy = components.restore(slice_["component"], slice_["name"], files)
-    grid = Grid(tuple(slice_["grid"]["origin"]), tuple(slice_["grid"]["size"]))
-    space = Space({name: part.arrays["boxes"] for name, part in parts.items()}, grid, files)
+    grid = _grid(slice_)
+    space = space_of(parts, grid, files)
     indicators = {t: slice_["types"][t]["indicator"] for t in strategy.cell_types}
     totals = {t: total(indicator, space) for t, indicator in indicators.items()}
+    if space.voxels:
+        radii = {t: slice_["types"][t]["radius"] or 0.0 for t in strategy.cell_types}
+        volume = sum(space.volume(partition) for partition in strategy.partitions)
+        if faults := strategy.faults(totals, radii, volume):
+            raise UserError([Mistake(fault, ("placement", slice_["name"])) for fault in faults])
+        for warning in strategy.warnings(totals, radii, volume):
+            print(f"warning: placement.{slice_['name']}: {warning}", file=sys.stderr)
     pieces = space.pieces(strategy.partitions)
     share = {t: shares(indicator, space, *pieces.volumes()) for t, indicator in indicators.items()}
     chunks, counts = strategy.deal(totals, share, pieces, grid)

@@ -7,10 +7,11 @@ from math import isfinite, prod
 from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.nodes import Node
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
-from snakefold.placement.counts import total
+from snakefold.placement.counts import NotKnownYet, guess, total
 from snakefold.placement.strategy import PlacementStrategy
 from snakefold.rng import DEFAULT_SEED
 from snakefold.topology.chunks import FARTHEST_CHUNK
+from snakefold.topology.voxels import Voxels
 
 MOST_CHUNKS = 10**7  # of one partition
 
@@ -94,6 +95,18 @@ def _hook_faults(circuit: Circuit) -> Iterator[Mistake]:
 def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
     network = loaded.circuit.network
     for name, box in loaded.boxes.items():
+        partition = loaded.circuit.partitions[name]
+        if isinstance(partition, Voxels):  # of its box it may fill little
+            yield from partition.faults(network.grid)
+            ends = [
+                (end - o) / s
+                for c in (box.lower, box.upper)
+                for end, o, s in zip(c, network.origin, network.chunk_size, strict=True)
+            ]
+            if max(map(abs, ends)) > FARTHEST_CHUNK:
+                what = f"lies farther than {FARTHEST_CHUNK} chunks from the origin; network.chunk_size should be larger"
+                yield Mistake(what, ("partitions", name))
+            continue
         if not all(d > 0 for d in box.dimensions) or not isfinite(box.volume):
             yield Mistake(
                 f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name)
@@ -126,7 +139,10 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         totals = loaded.totals.setdefault(name, {})
         for cell_type in strategy.cell_types:
             try:
-                totals[cell_type] = total(circuit.indicator(strategy, cell_type), space)
+                wanted = circuit.indicator(strategy, cell_type)
+                totals[cell_type] = total(wanted, space)
+            except NotKnownYet:
+                loaded.guesses.setdefault(name, {})[cell_type] = guess(wanted, space)
             except UserError as error:
                 own = ("cell_types", cell_type, "spatial")
                 found = [m if m.path else replace(m, path=own) for m in error.mistakes]
@@ -138,7 +154,10 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         if len(totals) < len(strategy.cell_types):
             continue
         radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
-        volume = sum(space.sizes[partition][0] for partition in strategy.partitions)
+        try:
+            volume = sum(space.volume(partition) for partition in strategy.partitions)
+        except NotKnownYet:  # its build job asks
+            continue
         for message in strategy.faults(totals, radii, volume):
             yield Mistake(message, strategy.path)
         loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))

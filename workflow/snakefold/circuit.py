@@ -18,6 +18,7 @@ from snakefold.placement.strategy import PlacementStrategy
 from snakefold.rng import Rng, root_seed, seed_of
 from snakefold.topology.boxes import Box
 from snakefold.topology.chunks import Grid
+from snakefold.topology.voxels import Voxels
 
 
 def _any(value: object) -> bool:
@@ -97,7 +98,11 @@ class Circuit(Node):
         doc="Python packages it was written for, as in `numpy>=2`; one that is missing or another is a warning.",
         semantic=False,
     )
-    files = types.later("Files known by name.")
+    files = Attribute(
+        types.DictOf(Component("file", "type"), names=False),
+        default=lambda node: {},
+        doc="Files known by name, for the components that read them.",
+    )
     morphologies = types.later("Morphologies of the cells.")
     rng = Attribute(types.NodeOf(Rng), doc="Random numbers.")
     storage = Attribute(types.NodeOf(Storage), doc="Accepted as the BSB's; not used.", semantic=False)
@@ -161,7 +166,8 @@ class Loaded:
     Attributes
     ----------
     boxes : box of each partition
-    totals : wanted number of cells by placement strategy and cell type
+    totals : wanted number of cells by placement strategy and cell type, where it is known before anything is built
+    guesses : about how many where it is not, as in a partition of voxels by density
     complete : whether nothing was left out of the description
     warnings : what the user should know
     """
@@ -170,21 +176,24 @@ class Loaded:
     document: Document
     boxes: dict[str, Box]
     totals: dict[str, dict[str, int]]
+    guesses: dict[str, dict[str, int]] = field(default_factory=dict)
     complete: bool = True
     warnings: list[Mistake] = field(default_factory=list)
 
     def space(self) -> Space:
         """Return what numbers of cells are measured by."""
         circuit = self.circuit
-        parts = {name: part.boxes(self.boxes[name]) for name, part in circuit.partitions.items()}
+        voxels = {name: part.extent() for name, part in circuit.partitions.items() if isinstance(part, Voxels)}
+        parts = {n: part.boxes(self.boxes[n]) for n, part in circuit.partitions.items() if n not in voxels}
         boxes = {name: np.array([[b.lower, b.upper] for b in found]) for name, found in parts.items()}
         files = components.data_files(*circuit.placement.values())
-        return Space(boxes, circuit.network.grid, {digest: Path(file) for digest, file in files.items()})
+        return Space(boxes, circuit.network.grid, {digest: Path(file) for digest, file in files.items()}, voxels)
 
-    def n_cells(self) -> dict[str, int]:
-        """Return the wanted number of cells of each type, as far as it is known."""
-        by_type = {t: [self.totals[s].get(t) for s in self.circuit.placed_by(t)] for t in self.circuit.cell_types}
-        return {cell_type: sum(totals) for cell_type, totals in by_type.items() if None not in totals}
+    def n_cells(self, guessed: bool = False) -> dict[str, int]:
+        """Return the wanted number of cells of each type, as far as it is known, or else as it is guessed."""
+        totals = self.totals if not guessed else {s: self.guesses.get(s, {}) | t for s, t in self.totals.items()}
+        by_type = {t: [totals[s].get(t) for s in self.circuit.placed_by(t)] for t in self.circuit.cell_types}
+        return {cell_type: sum(of) for cell_type, of in by_type.items() if None not in of}
 
 
 def order_of(hooks: Mapping[str, Node]) -> list[str]:

@@ -27,6 +27,7 @@ def _of_modules(short: str, cls: str, *modules: str) -> tuple[str, ...]:
 
 
 BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
+    "file": {"snakefold.topology.nrrd:Volume": _of_modules("nrrd", "NrrdDependencyNode", "bsb.storage._files", "bsb")},
     "region": {
         "snakefold.topology.regions:Group": _of_bsb("region", "RegionGroup", "group", package="topology"),
         "snakefold.topology.regions:Stack": _of_bsb("region", "Stack", "stack", package="topology"),
@@ -34,6 +35,8 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "partition": {
         "snakefold.topology.partitions:Layer": _of_bsb("partition", "Layer", "layer", package="topology"),
         "snakefold.topology.partitions:Rhomboid": _of_bsb("partition", "Rhomboid", "rhomboid", package="topology"),
+        "snakefold.topology.voxels:NrrdVoxels": _of_bsb("partition", "NrrdVoxels", "nrrd", package="topology"),
+        "snakefold.topology.atlas:AllenStructure": _of_bsb("partition", "AllenStructure", "allen", package="topology"),
     },
     "placement": {
         "snakefold.placement.random:RandomPlacement": _of_bsb(
@@ -112,7 +115,7 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
-    "partition": ("nrrd", "NrrdVoxels", "allen", "AllenStructure"),
+    "file": ("file", "FileDependencyNode", "code", "CodeDependencyNode", "morphology", "MorphologyDependencyNode"),
     "placement": (
         "poisson_disk_placement",
         "PoissonDiskPlacement",

@@ -76,7 +76,7 @@ def _whole(circuit: Circuit, document: Document, complete: bool) -> tuple[list[M
         boxes = lay_out(circuit.network.box, circuit.regions, circuit.partitions)
     except UserError as error:
         return list(error.mistakes), None
-    loaded = Loaded(circuit, document, boxes, {}, complete)
+    loaded = Loaded(circuit, document, boxes, {}, complete=complete)
     return list(checks.faults(loaded)), loaded
 
 

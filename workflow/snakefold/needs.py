@@ -7,6 +7,7 @@ and rounded up. An estimate is for asking a scheduler; a job that needs more is 
 from dataclasses import dataclass
 
 UNKNOWN_EDGES = 5e6  # synapses of an edge set of which nothing is known before
+_BYTES_PER_VOXEL = 5  # its mask, and where it goes
 _BYTES_PER_PLACED_CELL = 100
 _BYTES_PER_GATHERED_CELL = 30
 _BYTES_PER_MADE_EDGE = 60
@@ -30,6 +31,12 @@ class Needs:
 
     memory_mb: float = 0.0
     cpu_s: float = 0.0
+
+
+def voxelising(n_voxels: float, largest_bytes: float) -> Needs:
+    """Return what it needs to cut a partition of voxels, whose largest volume has so many bytes, unpacked."""
+    bytes_ = 2 * largest_bytes + n_voxels * _BYTES_PER_VOXEL  # unpacking holds a volume twice
+    return Needs(bytes_ / 1e6, n_voxels * 5e-7)
 
 
 def placing(n_cells: float, cost_per_cell_s: float) -> Needs:

@@ -8,6 +8,7 @@ result: it is left out of the content digest that results carry.
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
 
 from snakefold import components, hdf5, needs
@@ -25,6 +26,7 @@ from snakefold.nest.description import result_files
 from snakefold.placement.counts import partitions_of
 from snakefold.slices import canonical, digest_of, named_files
 from snakefold.topology.tiles import number_of_tiles
+from snakefold.topology.voxels import Voxels
 
 COST_PER_CHUNK_S = 2e-4  # of placement, whatever is in it
 
@@ -166,6 +168,10 @@ class Plan:
     def _attributes(self, part: str) -> dict:
         return self.parts[part].slice["component"]["attributes"]
 
+    def needs_of_build(self, part: str) -> Needs:
+        """Return what the build job of a part needs; more than any job only where it reads volumes."""
+        return self.needs.get(part, Needs()) if part.startswith("partition/") else Needs()
+
     def simulation_outputs(self, name: str) -> list[str]:
         """Return the files that a simulation writes."""
         files = result_files(self.parts[f"simulate/{name}"].slice)
@@ -292,9 +298,9 @@ def make(
     circuit, document = loaded.circuit, loaded.document
     parts: dict[str, Part] = {"parse": _parse_part(loaded)}
     for name in sorted(circuit.partitions):
-        box = loaded.boxes[name]
-        slice_ = {"phase": "partition", "name": name, "box": [box.lower, box.upper]}
-        parts[f"partition/{name}"] = _part(slice_, circuit.partitions[name])
+        box, partition = loaded.boxes[name], circuit.partitions[name]
+        own = {"grid": _grid(circuit)} if isinstance(partition, Voxels) else {"box": [box.lower, box.upper]}
+        parts[f"partition/{name}"] = _part({"phase": "partition", "name": name, **own}, partition)
     placements = {name: _placement(loaded, name, tiles, parts) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", circuit, parts)
     connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
@@ -323,11 +329,18 @@ def make(
 def _needs(
     loaded: Loaded, placements: dict[str, Placement], connections: dict[str, Connection], parts: dict[str, Part]
 ) -> dict[str, Needs]:
-    """Return what jobs need: "place/<strategy>" and "connect/<strategy>" a tile, "cells/<type>", "simulate/<name>"."""
-    circuit, n_cells = loaded.circuit, loaded.n_cells()
+    """Return what jobs need.
+
+    They are called "partition/<name>" (of voxels), "place/<strategy>" and "connect/<strategy>" (a tile), "cells/<type>"
+    and "simulate/<name>".
+    """
+    circuit, n_cells = loaded.circuit, loaded.n_cells(guessed=True)
     made = {}
+    for name, partition in circuit.partitions.items():
+        if isinstance(partition, Voxels):
+            made[f"partition/{name}"] = needs.voxelising(*partition.load())
     for name, placement in placements.items():
-        n = sum(loaded.totals[name].values()) / placement.tiles
+        n = _n_placed(loaded, name) / placement.tiles
         made[f"place/{name}"] = needs.placing(n, circuit.placement[name].cost_per_cell_s)
     n_edges = {}
     for name, connection in connections.items():
@@ -383,7 +396,7 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
         }
         for t in strategy.cell_types
     }
-    n_cells = sum(loaded.totals[name].values())
+    n_cells = _n_placed(loaded, name)
     cost_s = n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * COST_PER_CHUNK_S
     n_tiles = number_of_tiles(tiles, cost_s, n_passes=strategy.n_passes)
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
@@ -402,6 +415,11 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     )
 
 
+def _n_placed(loaded: Loaded, strategy: str) -> int:
+    """Return how many cells a strategy places, for estimates of cost."""
+    return sum((loaded.guesses.get(strategy, {}) | loaded.totals[strategy]).values())
+
+
 def _n_chunks(loaded: Loaded, strategy) -> float:
     size = loaded.circuit.network.chunk_size
     n = 0.0
@@ -413,10 +431,11 @@ def _n_chunks(loaded: Loaded, strategy) -> float:
 
 def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
-    sets, n_cells = strategy.edge_sets(), loaded.n_cells()
+    sets, n_cells = strategy.edge_sets(), loaded.n_cells(guessed=True)
     expected = {s: strategy.expected(pair, n_cells) for s, pair in sets.items()}
-    known = [mean for mean, _ in expected.values() if mean == mean]
-    n_edges = sum(known)
+    n_edges = sum(mean for mean, _ in expected.values() if mean == mean)
+    if not {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types} <= set(loaded.n_cells()):
+        expected = dict.fromkeys(sets, (nan, 0.0))
     n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)
     slice_ = {
         "phase": "connect",

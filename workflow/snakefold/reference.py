@@ -15,6 +15,7 @@ A number may be an expression of `variables`, as in `= 20683 * scale`. `{$ref: "
 mapping it points to, merged with what stands beside it; `{$import: {ref: ..., values: [...]}}` takes over named keys.
 """
 _KINDS = {
+    "file": "A file known by name (`files`)",
     "partition": "A partition (`partitions`)",
     "region": "A region (`regions`)",
     "placement": "A placement strategy (`placement`)",

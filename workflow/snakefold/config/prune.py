@@ -7,6 +7,7 @@ from snakefold.config.nodes import Node
 from snakefold.errors import Mistake, Path, nearest
 
 TABLES = (
+    "files",
     "partitions",
     "regions",
     "cell_types",

@@ -10,7 +10,7 @@ from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import Mistake, Path, UserError, listed
 from snakefold.placement.counts import MOST_CELLS
 
-ABSOLUTE = ("count", "density", "planar_density")
+ABSOLUTE = ("count", "density", "planar_density", "density_key")
 RATIOS = ("count_ratio", "local_count_ratio", "density_ratio")
 
 
@@ -32,9 +32,12 @@ class Indicators(Node):
         types.number(min=0), doc="Cells per cell of the type in relative_to in the same chunk, chunk by chunk."
     )
     density_ratio = Attribute(
-        types.number(min=0), doc="Density per density, or planar density, of the type in relative_to."
+        types.number(min=0),
+        doc="Density per density, planar density, or value of the density_key, of the type in relative_to.",
     )
-    density_key = types.later("Name of a density volume of the partitions.")
+    density_key = Attribute(
+        types.string(), doc="Data volume of the partitions of voxels with the cells per um^3, one of their sources."
+    )
     radius = Attribute(types.number(above=0), unit="um", doc="Radius of the soma.")
     geometry = types.later("Further measures of the cells.")
     morphologies = types.later("Selectors of the cells' morphologies.")
@@ -51,13 +54,13 @@ class Wanted:
     Attributes
     ----------
     key : one of ABSOLUTE and RATIOS
-    value : cells, cells per um^3, cells per um^2, or a ratio
+    value : cells, cells per um^3, cells per um^2, the name of a data volume, or a ratio
     relative_to : the other cell type of a ratio, or ""
     path : where to say what is wrong with it
     """
 
     key: str
-    value: float
+    value: float | str
     relative_to: str
     path: Path
 
@@ -88,6 +91,8 @@ def indicator(
     other = found.relative_to
     if found.key == "density_ratio":
         of = wanted(other, cell_types[other].spatial, strategy.overrides.get(other))
+        if of.key == "density_key":
+            return {"density_key": of.value, "times": found.value, "partitions": partitions}
         if of.key not in ("density", "planar_density"):
             what = f'"{other}" has no density or planar density that it could be a ratio of (it has: {of.key})'
             raise UserError(Mistake(what, found.path))

@@ -1,4 +1,4 @@
-"""Random placement: uniform in the partitions, exact counts, somata may overlap (as the BSB's RandomPlacement)."""
+"""Random placement: uniform, or by a density; exact counts, somata may overlap (as the BSB's RandomPlacement)."""
 
 from math import pi
 from typing import ClassVar
@@ -11,7 +11,7 @@ WARN_PACKING, MOST_PACKING, IMPOSSIBLE_PACKING = 0.2, 0.4, 0.64
 
 
 class RandomPlacement(PlacementStrategy):
-    """Places cells uniformly in its partitions, whether their somata overlap or not.
+    """Places cells in its partitions, uniformly or in proportion to a `density_key`; somata may overlap.
 
     The packing factor, the somata's share of the volume, is limited as in the BSB: above 0.2 a warning, above 0.4 an
     error; above 0.64 spheres cannot be packed at random (Bernal & Mason 1960).
@@ -47,7 +47,7 @@ class RandomPlacement(PlacementStrategy):
             if len(lower) == 1:
                 placed[cell_type] = {"position": lower[0] + points * extent[0]}
                 continue
-            share = np.cumsum(chunk.pieces.volume)
+            share = np.cumsum(chunk.weights(cell_type))
             piece = np.searchsorted(share, rng.random(n) * share[-1], side="right")
             placed[cell_type] = {"position": lower[piece] + points * extent[piece]}
         return placed

@@ -32,6 +32,7 @@ class Chunk:
     pieces : the parts of the strategy's partitions in it; their volumes are `pieces.volume`, um^3
     counts : number of cells to place, by cell type
     grid : the grid that it is a chunk of
+    densities : data columns, of `pieces.amounts`, that the cells of a type are in proportion to, by cell type
     """
 
     id: int
@@ -40,6 +41,12 @@ class Chunk:
     pieces: Pieces
     counts: dict[str, int]
     grid: Grid
+    densities: Mapping[str, str] = field(default_factory=dict)
+
+    def weights(self, cell_type: str) -> np.ndarray:
+        """Return what the numbers of a type's cells in the pieces are in proportion to, (n,)."""
+        column = self.densities.get(cell_type)
+        return self.pieces.volume if column is None else self.pieces.amounts[column]
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,7 @@ class PlacementStrategy(Node):
 
         Parameters
         ----------
+        pieces : the parts of its partitions in each chunk; of one of voxels, all in a chunk as one piece
         totals : number of cells of each type
         shares : for each type, what the chunks' numbers are in proportion to, (n,), in the order of `pieces`' chunks
 
@@ -136,7 +144,10 @@ class PlacementStrategy(Node):
         return pieces.by_chunk()[0], np.array(counts, np.int64).reshape(len(totals), -1)
 
     def prepare(self, pieces: Pieces, grid: Grid) -> Arrays:
-        """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`."""
+        """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`.
+
+        `pieces` are as in `deal`.
+        """
         raise NotImplementedError
 
     def colour(self, ijk: np.ndarray) -> np.ndarray:

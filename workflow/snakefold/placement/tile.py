@@ -17,7 +17,9 @@ from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile, write_tile
 from snakefold.streams import stream
-from snakefold.topology.chunks import Nearby, Pieces, cut, names
+from snakefold.topology.chunks import Nearby, Pieces, names
+from snakefold.topology.domains import domain_of
+from snakefold.topology.filling import Filling
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,20 @@ class Placing:
 
     @cached_property
     def pieces(self) -> Pieces:
-        """The parts of its partitions in each chunk."""
-        return cut(self.built.grid, [part.arrays["boxes"] for part in self.partitions])
+        """The parts of its partitions in each chunk; of those of voxels, all in a chunk as one piece."""
+        space = build.space_of({part.slice["name"]: part for part in self.partitions}, self.built.grid)
+        return space.pieces(self.strategy.partitions)
+
+    @cached_property
+    def filling(self) -> Filling:
+        """What its partitions fill, chunk by chunk."""
+        return Filling(self.built.grid, [part.arrays.get("boxes", part.voxels) for part in self.partitions])
+
+    @cached_property
+    def densities(self) -> dict[str, str]:
+        """The data columns that the cells of types are in proportion to, where they are."""
+        indicators = {t: self.built.slice["types"][t]["indicator"] for t in self.strategy.cell_types}
+        return {t: found["density_key"] for t, found in indicators.items() if "density_key" in found}
 
     @cached_property
     def digest(self) -> str:
@@ -144,20 +158,17 @@ class _Computer:
     def __init__(self, placing: Placing, chunks: np.ndarray, counts: np.ndarray):
         self.placing, self.chunks, self.counts = placing, chunks, counts
         self.lower, self.upper = placing.built.grid.bounds(chunks)
-        known, first = placing.pieces.by_chunk()
-        at = np.searchsorted(known, chunks)
-        there = at < len(known)
-        there[there] = known[at[there]] == chunks[there]
-        self.spans = [(int(first[a]), int(first[a + 1])) if t else (0, 0) for a, t in zip(at, there, strict=True)]
         self.populations = open_populations(placing.inputs.nodes)
         self.earlier = _Earlier(placing) if placing.inputs.earlier else None
         self.prepared = read_prepared(placing.inputs.prepared)
 
     def __call__(self, i: int) -> Arrays:
         strategy, name = self.placing.strategy, self.placing.built.slice["name"]
-        pieces = self.placing.pieces.select(*self.spans[i])
+        densities = self.placing.densities
+        pieces = self.placing.filling.within(int(self.chunks[i]), sorted(set(densities.values())))
         counts = dict(zip(strategy.cell_types, self.counts[:, i].tolist(), strict=True))
-        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, self.placing.built.grid)
+        grid = self.placing.built.grid
+        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, grid, densities)
         rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
         placed = strategy.place(chunk, rng, self._given(chunk))
         arrays = {}
@@ -202,10 +213,10 @@ class _Earlier:
 
 
 def _partition_of(position: np.ndarray, pieces: Pieces) -> np.ndarray:
-    """Return which partition holds each position, (n,) uint32; the first where none does."""
+    """Return which partition holds each position, (n,) uint32; the first of several, and where none does."""
     code = np.zeros(len(position), np.uint32)
-    for lower, upper, partition in zip(pieces.lower[::-1], pieces.upper[::-1], pieces.partition[::-1], strict=True):
-        code[((position >= lower) & (position <= upper)).all(axis=1)] = partition
+    for partition in np.unique(pieces.partition)[::-1]:
+        code[domain_of(pieces.take(pieces.partition == partition)).holds(position)] = partition
     return code
 
 

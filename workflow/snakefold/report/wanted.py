@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from snakefold import build
 
 
@@ -108,5 +106,6 @@ def _volume(results: Path, partitions: list[str]) -> float | None:
     files = [results / "build" / "partition" / f"{name}.h5" for name in sorted(set(partitions))]
     if not files or not all(file.exists() for file in files):
         return None
-    boxes = [build.read(file).arrays["boxes"] for file in files]
-    return float(sum(np.diff(box, axis=1)[:, 0].prod(axis=1).sum() for box in boxes))
+    parts = {part.slice["name"]: part for part in map(build.read, files)}
+    space = build.space_of(parts)
+    return float(sum(space.volume(name) for name in parts))

@@ -4,7 +4,8 @@ A chunk's id is the Morton code of its grid coordinates (21 bits each, shifted b
 chunk order is the order of ids. It depends on the grid alone, so enlarging a network renames no chunk.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,22 +43,29 @@ class Grid:
 class Pieces:
     """Boxes cut by the grid: the parts of partitions that lie in one chunk each, in chunk order.
 
+    Of a partition of voxels a piece is a voxel, or what lies of it in one chunk; where it is about more than one chunk,
+    all that lies in a chunk is one piece: `lower` and `upper` hold it, and `filled` says how much of that it fills.
+
     Attributes
     ----------
     chunk : (n,) uint64
     partition : (n,) int, which of the partitions
     lower, upper : (n, 3) float64, um
+    filled : (n,) float64, um^3, where pieces need not fill their boxes
+    amounts : integrals of data columns over the pieces, (n,) each: of a density, the number of cells
     """
 
     chunk: np.ndarray
     partition: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    filled: np.ndarray | None = None
+    amounts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def volume(self) -> np.ndarray:
         """Volumes, (n,), um^3."""
-        return np.prod(self.upper - self.lower, axis=1)
+        return np.prod(self.upper - self.lower, axis=1) if self.filled is None else self.filled
 
     def by_chunk(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the distinct chunks, (m,), and where the pieces of each begin, (m + 1,)."""
@@ -69,9 +77,21 @@ class Pieces:
         chunks, first = self.by_chunk()
         return chunks, np.add.reduceat(self.volume, first[:-1]) if len(chunks) else np.empty(0)
 
+    def sums(self, column: str) -> np.ndarray:
+        """Return the integral of a data column over each of the distinct chunks, (m,)."""
+        chunks, first = self.by_chunk()
+        return np.add.reduceat(self.amounts[column], first[:-1]) if len(chunks) else np.empty(0)
+
     def select(self, start: int, stop: int) -> "Pieces":
         """Return a run of pieces."""
-        return Pieces(*(a[start:stop] for a in (self.chunk, self.partition, self.lower, self.upper)))
+        return self.take(slice(start, stop))
+
+    def take(self, which: slice | np.ndarray) -> "Pieces":
+        """Return some of the pieces."""
+        amounts = {column: amount[which] for column, amount in self.amounts.items()}
+        filled = None if self.filled is None else self.filled[which]
+        own = (self.chunk, self.partition, self.lower, self.upper)
+        return Pieces(*(a[which] for a in own), filled, amounts)
 
 
 def cut(grid: Grid, boxes: list[np.ndarray]) -> Pieces:
@@ -92,11 +112,25 @@ def cut(grid: Grid, boxes: list[np.ndarray]) -> Pieces:
             high = np.stack(np.meshgrid(*(e[1:] for e in edges), indexing="ij"), -1).reshape(-1, 3)
             filled = (high > low).all(axis=1)
             pieces.append((encode(ijk[filled]), np.full(filled.sum(), partition), low[filled], high[filled]))
+    return _in_order(pieces)
+
+
+def joined(parts: Sequence[Pieces]) -> Pieces:
+    """Return the pieces of several partitions, which are numbered in this order."""
+    pieces = [(p.chunk, np.full(len(p.chunk), i), p.lower, p.upper, p.volume) for i, p in enumerate(parts)]
+    columns = set.intersection(*(set(p.amounts) for p in parts)) if parts else set()
+    amounts = {c: np.concatenate([p.amounts[c] for p in parts]) for c in sorted(columns)}
+    plain = all(p.filled is None for p in parts)
+    return _in_order([p[:4] for p in pieces], None if plain else np.concatenate([p[4] for p in pieces]), amounts)
+
+
+def _in_order(pieces: list[tuple], filled: np.ndarray | None = None, amounts: Mapping | None = None) -> Pieces:
+    """Return pieces, given as (chunk, partition, lower, upper), in the order of chunks and then of partitions."""
     if not pieces:
         return Pieces(np.empty(0, np.uint64), np.empty(0, int), np.empty((0, 3)), np.empty((0, 3)))
     chunk, partition, lower, upper = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    order = np.lexsort((partition, chunk))
-    return Pieces(chunk[order], partition[order], lower[order], upper[order])
+    made = Pieces(chunk, partition, lower, upper, filled, amounts or {})
+    return made.take(np.lexsort((partition, chunk)))
 
 
 class Nearby:

@@ -16,12 +16,16 @@ class Partition(Node):
     Attributes
     ----------
     can_move : whether its region may move it
+    cannot_move : why not
+    known_extent : whether its box is known before it is built; otherwise nothing can lie end to end with it
     """
 
     kind: ClassVar[str] = "partition"
     chosen_by: ClassVar[str] = "type"
     algorithm_version: ClassVar[int] = 1
     can_move: bool = True
+    cannot_move: ClassVar[str] = '"can_move" is false'
+    known_extent: ClassVar[bool] = True
 
     def layout(self, parent: Box) -> Box:
         """Return the box it takes in its parent's box."""

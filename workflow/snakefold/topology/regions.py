@@ -87,6 +87,13 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
             mistakes.append(Mistake(f"contains itself: {' in '.join(seen)}", regions[name].path))
     if mistakes:
         raise UserError(mistakes)
+    for name, region in regions.items():
+        ends = [p for p in _below(name, regions, partitions) if not partitions[p].known_extent]
+        if isinstance(region, Stack) and len(region.children) > 1 and ends:
+            what = f'"{ends[0]}" is a partition of voxels, of which it is not known where they end before it is built'
+            mistakes.append(Mistake(f"{what}; put it in a group, where it stays in its place", region.path))
+    if mistakes:
+        raise UserError(mistakes)
     boxes: dict[str, Box] = {}
 
     def size(name: str) -> Box:
@@ -113,7 +120,8 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
             if child in partitions:
                 if not partitions[child].can_move and max(map(abs, shift)) > NO_MOVE_UM:
                     moved = ", ".join(f"{s:g}" for s in shift)
-                    what = f'"can_move" is false, but the region "{name}" moves it by [{moved}] um'
+                    why = partitions[child].cannot_move
+                    what = f'{why}, but the region "{name}" moves it by [{moved}] um'
                     mistakes.append(Mistake(what, partitions[child].path))
                 boxes[child] = Box.of(
                     tuple(o + s for o, s in zip(own[child].lower, shift, strict=True)), own[child].dimensions
@@ -129,3 +137,10 @@ def lay_out(network: Box, regions: Mapping[str, Region], partitions: Mapping[str
     for name in partitions:
         boxes.setdefault(name, partitions[name].layout(network))
     return boxes
+
+
+def _below(name: str, regions: Mapping[str, Region], partitions: Mapping[str, Partition]) -> list[str]:
+    """Return the partitions in a region, and in regions in it."""
+    if name in partitions:
+        return [name]
+    return [p for child in regions[name].children for p in _below(child, regions, partitions)]
