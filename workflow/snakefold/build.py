@@ -7,7 +7,7 @@ tiles and of the parts that were read.
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -130,7 +130,14 @@ def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
     grid = _grid(slice_)
     space = space_of(parts, grid, files)
     indicators = {t: slice_["types"][t]["indicator"] for t in strategy.cell_types}
-    totals = {t: total(indicator, space) for t, indicator in indicators.items()}
+    totals, mistakes = {}, []
+    for cell_type, indicator in indicators.items():
+        try:
+            totals[cell_type] = total(indicator, space)
+        except UserError as error:
+            mistakes += [replace(m, path=("cell_types", cell_type, "spatial")) for m in error.mistakes]
+    if mistakes:
+        raise UserError(mistakes)
     if space.voxels:
         radii = {t: slice_["types"][t]["radius"] or 0.0 for t in strategy.cell_types}
         volume = sum(space.volume(partition) for partition in strategy.partitions)

@@ -5,7 +5,7 @@ components of one voxel's value, the space origin is the lower corner of the fir
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -209,8 +209,7 @@ class Volume(Node):
             try:
                 node.header  # noqa: B018, kept for later
             except UserError as error:
-                at = (*path, "file") if isinstance(value, dict) else path
-                context.current().mistake(at, f"{node.file} {error.mistakes[0].message}")
+                context.current().mistake((*path, "file"), f"{node.file} {error.mistakes[0].message}")
                 node.file = None
         return node
 
@@ -269,7 +268,10 @@ class VolumeOf(types.Type):
                 if (known or {}).get(value) is None:
                     return INVALID  # told where it stands
                 return _called(known[value], value)
-            return _called(Volume.build({"file": value}, path, parent), value)
+            n = len(build.mistakes)
+            node = Volume.build({"file": value}, path, parent)
+            build.mistakes[n:] = [replace(m, path=path) for m in build.mistakes[n:]]
+            return _called(node, value)
         if not isinstance(value, dict):
             return types.wrong(path, self.says, value)
         value = dict(value)
