@@ -18,7 +18,7 @@ from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile, write_tile
 from snakefold.streams import stream
 from snakefold.topology.chunks import Nearby, Pieces, names
-from snakefold.topology.domains import domain_of
+from snakefold.topology.domains import Domain, domain_of
 from snakefold.topology.filling import Filling
 
 
@@ -171,6 +171,10 @@ class _Computer:
         chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, grid, densities)
         rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
         placed = strategy.place(chunk, rng, self._given(chunk))
+        several = len(strategy.partitions) > 1
+        domains = (
+            {p: domain_of(pieces.take(pieces.partition == p)) for p in np.unique(pieces.partition)} if several else {}
+        )
         arrays = {}
         for cell_type, wanted in counts.items():
             columns = dict(placed.get(cell_type, {"position": np.empty((0, 3))}))
@@ -180,9 +184,9 @@ class _Computer:
                 raise UserError(expects(f"positions of {cell_type}", f"at most ({wanted}, 3)", position.shape))
             for axis, letter in enumerate("xyz"):
                 arrays[f"{cell_type}/{letter}"] = np.ascontiguousarray(position[:, axis])
-            if len(strategy.partitions) > 1:
+            if several:
                 order = np.argsort(np.argsort(strategy.partitions))
-                arrays[f"{cell_type}/partition"] = order[_partition_of(exact, pieces)].astype(np.uint32)
+                arrays[f"{cell_type}/partition"] = order[_partition_of(exact, domains)].astype(np.uint32)
             for column, dtype in strategy.columns.items():
                 arrays[f"{cell_type}/{column}"] = np.asarray(columns.get(column, np.zeros(len(position))), dtype)
         return arrays
@@ -212,11 +216,11 @@ class _Earlier:
         return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
 
 
-def _partition_of(position: np.ndarray, pieces: Pieces) -> np.ndarray:
+def _partition_of(position: np.ndarray, domains: dict[int, Domain]) -> np.ndarray:
     """Return which partition holds each position, (n,) uint32; the first of several, and where none does."""
     code = np.zeros(len(position), np.uint32)
-    for partition in np.unique(pieces.partition)[::-1]:
-        code[domain_of(pieces.take(pieces.partition == partition)).holds(position)] = partition
+    for partition, domain in reversed(domains.items()):
+        code[domain.holds(position)] = partition
     return code
 
 

@@ -63,8 +63,13 @@ def domain_of(pieces: Pieces, lower: np.ndarray | None = None, upper: np.ndarray
     edges = tuple(np.unique(np.concatenate([low[:, a], high[:, a]])) for a in range(3))
     first = [np.searchsorted(e, low[:, a]) for a, e in enumerate(edges)]
     last = [np.searchsorted(e, high[:, a]) for a, e in enumerate(edges)]
+    shape = [len(e) - 1 for e in edges]
+    if all((stop == start + 1).all() for start, stop in zip(first, last, strict=True)):  # as single voxels are
+        mask = np.zeros(shape, bool)
+        mask[tuple(first)] = True
+        return Domain(edges, mask)
     # +1 where a piece begins and -1 behind its end, along each axis: the running sums count the pieces over a cell
-    steps = np.zeros([len(e) for e in edges], np.int32)
+    steps = np.zeros([n + 1 for n in shape], np.int32)
     for i, sign_i in ((first[0], 1), (last[0], -1)):
         for j, sign_j in ((first[1], 1), (last[1], -1)):
             for k, sign_k in ((first[2], 1), (last[2], -1)):

@@ -245,7 +245,9 @@ class Voxelised:
         self.columns = tuple(columns)
         self._file = hdf5.open_stage(path, "build")
         self._group = self._file["voxels"]
-        self.chunk = self._group["chunk"][()]
+        self.chunk, self._rows, self._bytes = (self._group[name][()] for name in ("chunk", "rows", "bytes"))
+        self._mask = self._group["mask"]
+        self._values = [self._group[f"column/{i}"] for i in range(len(self.columns))]
 
     @cached_property
     def _axes(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -281,13 +283,12 @@ class Voxelised:
             for (_, own), i in zip(self._axes, ijk, strict=True)
         ]
         shape = [stop - start for start, stop in spans]
-        first, last = self._group["bytes"][at : at + 2]
-        bits = np.unpackbits(self._group["mask"][first:last], count=prod(shape))
+        bits = np.unpackbits(self._mask[self._bytes[at] : self._bytes[at + 1]], count=prod(shape))
         cells = np.stack(np.unravel_index(np.flatnonzero(bits), shape), axis=1)
         edges = [e[start : stop + 1] for (e, _), (start, stop) in zip(self._axes, spans, strict=True)]
         lower = np.stack([e[cells[:, a]] for a, e in enumerate(edges)], axis=1)
         upper = np.stack([e[cells[:, a] + 1] for a, e in enumerate(edges)], axis=1)
-        size, (start, stop) = np.prod(upper - lower, axis=1), self._group["rows"][at : at + 2]
-        amounts = {c: self._group[f"column/{column_of(self.columns, c)}"][start:stop] * size for c in columns}
+        size, rows = np.prod(upper - lower, axis=1), slice(*self._rows[at : at + 2])
+        amounts = {c: self._values[column_of(self.columns, c)][rows] * size for c in columns}
         n = len(cells)
         return Pieces(np.full(n, chunk, np.uint64), np.zeros(n, int), lower, upper, None, amounts)
