@@ -15,11 +15,11 @@ rule build:
         benchmark_of("build", "{part}")
     params:
         slice=lambda w: PLAN.slice_file(PLAN.parts[w.part].digest),
-    wildcard_constraints:
-        part=r"[a-z_]+/[^/]+",
     resources:
         mem_mb=lambda w, attempt: PROFILE.of_job(PLAN.needs_of_build(w.part))["mem_mb"](w, attempt),
         runtime=lambda w, attempt: PROFILE.of_job(PLAN.needs_of_build(w.part))["runtime"](w, attempt),
+    wildcard_constraints:
+        part=r"[a-z_]+/[^/]+",
     conda:
         f"{ENVS}/build.yaml"
     message:
