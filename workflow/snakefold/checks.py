@@ -26,6 +26,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
         yield from wrong
         return
     yield from _placement_faults(loaded)
+    yield from _property_faults(circuit)
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
     yield from _hook_faults(circuit)
@@ -135,6 +136,7 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         for cell_type in strategy.overrides:
             if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
+        yield from strategy.distribute.faults(strategy.columns)
         if len(totals) < len(strategy.cell_types):
             continue
         radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
@@ -142,6 +144,23 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         for message in strategy.faults(totals, radii, volume):
             yield Mistake(message, strategy.path)
         loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))
+
+
+def _property_faults(circuit: Circuit) -> Iterator[Mistake]:
+    """Yield properties that are of numbers in one strategy and of strings in another, for a type that both place."""
+    for cell_type in circuit.cell_types:
+        columns: dict[str, tuple[bool, str]] = {}
+        for name in circuit.placed_by(cell_type):
+            strategy = circuit.placement[name]
+            about = {"radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial)}
+            for key, distributor in strategy.distribute.properties.items():
+                for column, kind in distributor.columns(key, cell_type, about).items():
+                    is_text = isinstance(kind, tuple)
+                    before, other = columns.setdefault(column, (is_text, name))
+                    if before != is_text:
+                        said = ("a string", "a number") if is_text else ("a number", "a string")
+                        what = f'"{column}" of "{cell_type}" is {said[0]} here, but {said[1]} in placement.{other}'
+                        yield Mistake(what, distributor.path)
 
 
 def _density_ratios_of(circuit: Circuit, strategy: PlacementStrategy) -> set[str]:

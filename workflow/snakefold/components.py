@@ -43,6 +43,12 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
     },
+    "distributor": {
+        "snakefold.placement.properties:Constant": ("constant", "Constant"),
+        "snakefold.placement.properties:Drawn": ("distribution", "Drawn"),
+        "snakefold.placement.properties:Choice": ("choice", "Choice"),
+    },
+    "rotation_distributor": {},
     "after_placement": {},
     "connectivity": {
         "snakefold.connectivity.all_to_all:AllToAll": _of_bsb(
@@ -125,6 +131,7 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
         "entities",
         "Entities",
     ),
+    "rotation_distributor": ("none", "explicitly_none", "random", "orientation_field"),
     "connectivity": (
         "voxel_intersection",
         "VoxelIntersection",

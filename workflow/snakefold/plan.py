@@ -389,14 +389,19 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
     slice_ = {"phase": "place", "name": name, "seed": circuit.seed_of(strategy), "types": kinds, "grid": _grid(circuit)}
-    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles, circuit.placement.values())
+    distributors = strategy.distribute.all()
+    if distributors:
+        of = {n: {"component": components.record(d), "seed": circuit.seed_of(d)} for n, d in distributors.items()}
+        slice_["distribute"] = of
+    others = [*circuit.placement.values(), *distributors.values()]
+    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles, others)
     reads = sorted({t for other in strategy.depends_on for t in circuit.placement[other].cell_types})
     alone = all(circuit.placed_by(t) == [name] for t in strategy.cell_types)
     return Placement(
         cell_types=tuple(strategy.cell_types),
         tiles=n_tiles,
         passes=strategy.n_passes,
-        prepares=strategy.prepares(),
+        prepares=strategy.prepares() or any(d.prepares() for d in distributors.values()),
         reads=tuple(reads),
         direct=n_tiles == 1 and strategy.n_passes == 1 and alone,
     )

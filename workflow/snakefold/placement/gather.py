@@ -7,6 +7,7 @@ import numpy as np
 
 from snakefold import hdf5
 from snakefold.fanout.journal import remove
+from snakefold.placement.distribute import merged, recoded
 from snakefold.placement.tile import Inputs, Placing
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile
@@ -35,9 +36,9 @@ def gather_cells(
         tiles_of.append([list(same) for same in zip(*passes, strict=True)])
         at += n_tiles * placing.strategy.n_passes
     partitions = sorted({p for placing in placings for p in placing.strategy.partitions})
+    kinds = [placing.column_types(cell_type) for placing in placings]
     columns: dict[str, object] = {"partition": tuple(partitions)} if len(partitions) > 1 else {}
-    for placing in placings:
-        columns |= placing.strategy.columns
+    columns |= merged([{name: kind for name, kind in own.items() if name != "partition"} for own in kinds])
     constants = placings[0].constants(cell_type)
     constants.pop("partition", None)
     if len(partitions) == 1:
@@ -48,7 +49,7 @@ def gather_cells(
         output,
         cell_type,
         int(table.offsets[-1]),
-        _blocks(cell_type, placings, tiles_of, partitions, columns),
+        _blocks(cell_type, placings, tiles_of, partitions, kinds, columns),
         table,
         hdf5.combine("nodes", cell_type, *digests),
         columns=columns,
@@ -73,10 +74,10 @@ def _table(cell_type: str, placings: list[Placing], tiles_of: list) -> Chunks:
 
 
 def _blocks(
-    cell_type: str, placings: list[Placing], tiles_of: list, partitions: list[str], columns: dict
+    cell_type: str, placings: list[Placing], tiles_of: list, partitions: list[str], kinds: list[dict], columns: dict
 ) -> Iterator[dict]:
     """Yield the cells tile by tile; the chunks of several passes are put in chunk order."""
-    for placing, groups in zip(placings, tiles_of, strict=True):
+    for placing, groups, kind_of in zip(placings, tiles_of, kinds, strict=True):
         own = np.searchsorted(partitions, sorted(placing.strategy.partitions)).astype(np.uint32)
         for group in groups:
             parts = [tile.read(cell_type) for tile in group]
@@ -88,7 +89,7 @@ def _blocks(
                 block = {name: column[order] for name, column in block.items()}
             if "partition" in columns:
                 block["partition"] = own[block["partition"]] if "partition" in block else np.full(n, own[0])
-            for name, dtype in columns.items():
-                block.setdefault(name, np.zeros(n, "u4" if isinstance(dtype, tuple) else dtype))
+            for name in columns.keys() - {"partition"}:
+                block[name] = recoded(block.get(name), kind_of.get(name), columns[name], n)
             if n:
                 yield block

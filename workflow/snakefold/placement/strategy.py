@@ -14,6 +14,7 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.placement.counts import deal
+from snakefold.placement.distribute import Distribute
 from snakefold.placement.indicators import Indicators
 from snakefold.rng import drawn_with
 from snakefold.topology.chunks import Grid, Pieces
@@ -66,7 +67,7 @@ class PlacementStrategy(Node):
     algorithm_version : raise it when the same description gives other cells than before
     halo_um : how far around its chunk it reads cells placed earlier
     n_passes : colours of chunks that are placed one after the other (see `colour`)
-    columns : further columns of its cells, name -> dtype
+    columns : further columns of its cells, name -> dtype, or a tuple of all the strings that there can be
     """
 
     kind: ClassVar[str] = "placement"
@@ -99,7 +100,12 @@ class PlacementStrategy(Node):
     )
     rng = drawn_with()
 
-    distribute = types.later("Morphologies, rotations and properties of the cells.")
+    distribute = Attribute(
+        types.NodeOf(Distribute),
+        default=lambda node: Distribute.build({}, (*node.path, "distribute"), node),
+        semantic=False,  # a slice has the record of each distributor
+        doc="Rotations and further properties of the cells.",
+    )
 
     def radius_of(self, cell_type: str, own: Indicators) -> float | None:
         """Return the soma radius, um, of a type's cells here, where its own `spatial` says `own`."""
