@@ -42,6 +42,9 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.fixed:FixedPositions": _of_bsb(
             "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
+        "snakefold.placement.distribution:DistributionPlacement": _of_bsb(
+            "random", "DistributionPlacement", "distribution_placement", package="placement"
+        ),
     },
     "distributor": {
         "snakefold.placement.properties:Constant": ("constant", "Constant"),
@@ -124,8 +127,6 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
         "PoissonDiskPlacement",
         "parallel_array_placement",
         "ParallelArrayPlacement",
-        "distribution_placement",
-        "DistributionPlacement",
         "csv_import_placement",
         "CsvImportPlacement",
         "entities",

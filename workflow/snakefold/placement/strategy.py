@@ -49,11 +49,13 @@ class Given:
 
     Attributes
     ----------
+    bounds : the boxes around its partitions, (n_partitions, 2, 3), um: lower and upper corners
     prepared : the arrays of its `prepare` step
     cells : cells of the strategies it depends on, by type, in the chunks within its halo
     earlier : positions of its own cells of earlier passes, by type, (n, 3) float32, in the chunks within its halo
     """
 
+    bounds: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 3)))
     prepared: Mapping[str, np.ndarray] = field(default_factory=dict)
     cells: Mapping[str, Cells] = field(default_factory=dict)
     earlier: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -165,6 +165,7 @@ class _Computer:
         there = at < len(known)
         there[there] = known[at[there]] == chunks[there]
         self.spans = [(int(first[a]), int(first[a + 1])) if t else (0, 0) for a, t in zip(at, there, strict=True)]
+        self.bounds = placing.pieces.bounds(len(placing.strategy.partitions))
         self.populations = open_populations(placing.inputs.nodes)
         self.earlier = _Earlier(placing) if placing.inputs.earlier else None
         self.prepared = read_prepared(placing.inputs.prepared)
@@ -213,7 +214,8 @@ class _Computer:
     def _given(self, chunk: Chunk) -> Given:
         grid, halo = self.placing.built.grid, self.placing.strategy.halo_um
         cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.populations.items()}
-        return Given(self.prepared, cells, {} if self.earlier is None else self.earlier.near(chunk, halo))
+        earlier = {} if self.earlier is None else self.earlier.near(chunk, halo)
+        return Given(self.bounds, self.prepared, cells, earlier)
 
 
 class _Earlier:

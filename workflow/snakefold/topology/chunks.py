@@ -69,6 +69,13 @@ class Pieces:
         chunks, first = self.by_chunk()
         return chunks, np.add.reduceat(self.volume, first[:-1]) if len(chunks) else np.empty(0)
 
+    def bounds(self, n_partitions: int) -> np.ndarray:
+        """Return the box around the pieces of each partition, (n_partitions, 2, 3), um; nan where it has none."""
+        bounds = np.full((n_partitions, 2, 3), np.nan)
+        np.fmin.at(bounds[:, 0], self.partition, self.lower)
+        np.fmax.at(bounds[:, 1], self.partition, self.upper)
+        return bounds
+
     def select(self, start: int, stop: int) -> "Pieces":
         """Return a run of pieces."""
         return Pieces(*(a[start:stop] for a in (self.chunk, self.partition, self.lower, self.upper)))
