@@ -6,9 +6,10 @@ and of the parts that were read.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from snakefold import components, hdf5
@@ -16,22 +17,26 @@ from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
 from snakefold.errors import UserError
 from snakefold.placement.counts import Space, shares, total
+from snakefold.placement.strategy import Setting
 from snakefold.slices import canonical, content_digest, named_files, read_slice
+from snakefold.sonata.columns import mapped
 from snakefold.topology.boxes import Box
 from snakefold.topology.chunks import Grid, decode
 from snakefold.topology.tiles import boundaries
 
 SCHEMA = "build"
+COMPILED = "compiled"  # the group of what a placement strategy leaves for its chunks
 
 
 @dataclass(frozen=True)
 class Built:
-    """A part as later jobs read it: its slice, its digest and its arrays."""
+    """A part as later jobs read it: its slice, its digest, its arrays, and what a placement strategy has compiled."""
 
     slice: dict
     digest: str
     arrays: dict[str, np.ndarray]
     files: dict[str, Path]
+    compiled: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -40,15 +45,35 @@ class Built:
 
     def component(self) -> Node:
         """Return the part's component, restored."""
-        return components.restore(self.slice["component"], self.slice.get("name", ""), self.files)
+        return _restored(self.slice, self.files)
 
 
 def read(path: str | Path) -> Built:
     """Read the file of a part."""
     with hdf5.open_stage(path, SCHEMA) as file:
-        arrays = {name: dataset[()] for name, dataset in file.items() if name not in ("slice", "files")}
+        arrays = {name: item[()] for name, item in file.items() if name not in ("slice", "files", COMPILED)}
+        compiled: dict[str, np.ndarray] = {}
+        if COMPILED in file:
+            file[COMPILED].visititems(lambda name, item: compiled.update(_mapped(name, item)))
         files = {digest: Path(name) for digest, name in json.loads(file["files"].asstr()[()]).items()}
-        return Built(json.loads(file["slice"].asstr()[()]), str(file.attrs["snakefold_digest"]), arrays, files)
+        slice_, digest = json.loads(file["slice"].asstr()[()]), str(file.attrs["snakefold_digest"])
+        return Built(slice_, digest, arrays, files, compiled)
+
+
+def _mapped(name: str, item: h5py.Group | h5py.Dataset) -> dict[str, np.ndarray]:
+    """Return {name: rows}, mapped from the file where there are any: a job reads what its chunks need."""
+    if isinstance(item, h5py.Group):
+        return {}
+    return {name: mapped(item) if item.size else item[()]}
+
+
+def _restored(slice_: dict, files: dict[str, Path]) -> Node:
+    """Return the component of a slice; a placement strategy that knows all its cells beforehand with its setting."""
+    component = components.restore(slice_["component"], slice_.get("name", ""), files)
+    if getattr(component, "whole", False):
+        radii = {cell_type: of["radius"] or 0.0 for cell_type, of in slice_["types"].items()}
+        component.setting = Setting(slice_["name"], slice_["seed"], radii)
+    return component
 
 
 def build(slice_file: str | Path, inputs: list[str], files: list[str], output: str | Path) -> None:
@@ -89,7 +114,7 @@ def _partition(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
 
 def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
     """Return chunks (n,) uint64, counts (n_types, n) int64, colours (n,) and tiles (n_tiles + 1,) int64."""
-    strategy = components.restore(slice_["component"], slice_["name"], files)
+    strategy = _restored(slice_, files)
     grid = Grid(tuple(slice_["grid"]["origin"]), tuple(slice_["grid"]["size"]))
     space = Space({name: part.arrays["boxes"] for name, part in parts.items()}, grid, files)
     indicators = {t: slice_["types"][t]["indicator"] for t in strategy.cell_types}
@@ -98,7 +123,8 @@ def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
     share = {t: shares(indicator, space, *pieces.volumes()) for t, indicator in indicators.items()}
     chunks, counts = strategy.deal(totals, share, pieces, grid)
     cost = counts.sum(axis=0) + 100.0  # a chunk costs about as much as a hundred cells
-    return {
+    compiled = {f"{COMPILED}/{name}": a for name, a in strategy.compiled(totals, pieces, grid).items()}
+    return compiled | {
         "chunks": chunks.astype(np.uint64),
         "counts": counts.astype(np.int64),
         "colours": strategy.colour(decode(chunks)).astype(np.int64),

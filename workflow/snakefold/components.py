@@ -42,6 +42,12 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.fixed:FixedPositions": _of_bsb(
             "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
+        "snakefold.placement.parallel_array:ParallelArrayPlacement": _of_bsb(
+            "arrays", "ParallelArrayPlacement", "parallel_array_placement", package="placement"
+        ),
+        "snakefold.placement.csv_import:CsvImportPlacement": _of_bsb(
+            "import_", "CsvImportPlacement", "csv_import_placement", package="placement"
+        ),
         "snakefold.placement.distribution:DistributionPlacement": _of_bsb(
             "random", "DistributionPlacement", "distribution_placement", package="placement"
         ),
@@ -125,10 +131,6 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
     "placement": (
         "poisson_disk_placement",
         "PoissonDiskPlacement",
-        "parallel_array_placement",
-        "ParallelArrayPlacement",
-        "csv_import_placement",
-        "CsvImportPlacement",
         "entities",
         "Entities",
     ),

@@ -389,6 +389,8 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
     slice_ = {"phase": "place", "name": name, "seed": circuit.seed_of(strategy), "types": kinds, "grid": _grid(circuit)}
+    if not isinstance(type(strategy).columns, dict):  # they depend on what it reads
+        slice_["columns"] = strategy.columns
     distributors = strategy.distribute.all()
     if distributors:
         of = {n: {"component": components.record(d), "seed": circuit.seed_of(d)} for n, d in distributors.items()}

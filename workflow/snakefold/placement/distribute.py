@@ -245,4 +245,5 @@ def recoded(column: np.ndarray | None, own: Kind | None, wanted: Kind, n: int) -
         return np.full(n, wanted.index(""), np.uint32)
     if own == wanted:
         return column
-    return np.array([wanted.index(s) for s in own], np.uint32)[column]
+    code = {string: i for i, string in enumerate(wanted)}
+    return np.array([code[string] for string in own], np.uint32)[column]

@@ -35,13 +35,13 @@ def gather_cells(
         ]
         tiles_of.append([list(same) for same in zip(*passes, strict=True)])
         at += n_tiles * placing.strategy.n_passes
-    partitions = sorted({p for placing in placings for p in placing.strategy.partitions})
+    partitions = sorted({p for placing in placings for p in _partitions_of(placing)})
     kinds = [placing.column_types(cell_type) for placing in placings]
     columns: dict[str, object] = {"partition": tuple(partitions)} if len(partitions) > 1 else {}
     columns |= merged([{name: kind for name, kind in own.items() if name != "partition"} for own in kinds])
-    constants = placings[0].constants(cell_type)
+    constants = {name: value for name, value in placings[0].constants(cell_type).items() if name not in columns}
     constants.pop("partition", None)
-    if len(partitions) == 1:
+    if len(partitions) == 1 and partitions[0]:
         constants["partition"] = partitions[0]
     table = _table(cell_type, placings, tiles_of)
     digests = [group[0].digest for (group, *_) in tiles_of]
@@ -73,12 +73,17 @@ def _table(cell_type: str, placings: list[Placing], tiles_of: list) -> Chunks:
     return Chunks(names, np.concatenate(block), np.concatenate(chunk), offsets)
 
 
+def _partitions_of(placing: Placing) -> list[str]:
+    """Return the partitions of a strategy, sorted; where it has none, as a table need not, a nameless one."""
+    return sorted(placing.strategy.partitions) or [""]
+
+
 def _blocks(
     cell_type: str, placings: list[Placing], tiles_of: list, partitions: list[str], kinds: list[dict], columns: dict
 ) -> Iterator[dict]:
     """Yield the cells tile by tile; the chunks of several passes are put in chunk order."""
     for placing, groups, kind_of in zip(placings, tiles_of, kinds, strict=True):
-        own = np.searchsorted(partitions, sorted(placing.strategy.partitions)).astype(np.uint32)
+        own = np.searchsorted(partitions, _partitions_of(placing)).astype(np.uint32)
         for group in groups:
             parts = [tile.read(cell_type) for tile in group]
             block = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -90,6 +95,8 @@ def _blocks(
             if "partition" in columns:
                 block["partition"] = own[block["partition"]] if "partition" in block else np.full(n, own[0])
             for name in columns.keys() - {"partition"}:
-                block[name] = recoded(block.get(name), kind_of.get(name), columns[name], n)
+                constant = placing.constants(cell_type).get(name)
+                given = block.get(name) if constant is None else np.full(n, constant)
+                block[name] = recoded(given, kind_of.get(name), columns[name], n)
             if n:
                 yield block

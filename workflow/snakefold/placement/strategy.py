@@ -23,6 +23,22 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What a strategy needs of the description besides its own attributes, where it knows all its cells beforehand.
+
+    Attributes
+    ----------
+    name : its name
+    seed : the seed that it draws with
+    radii : soma radius by cell type, um; 0 where none is given
+    """
+
+    name: str = ""
+    seed: int = 0
+    radii: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Chunk:
     """One chunk of a strategy.
 
@@ -50,7 +66,7 @@ class Given:
     Attributes
     ----------
     bounds : the boxes around its partitions, (n_partitions, 2, 3), um: lower and upper corners
-    prepared : the arrays of its `prepare` step
+    prepared : the arrays of its `prepare` step, and those that it has `compiled`
     cells : cells of the strategies it depends on, by type, in the chunks within its halo
     earlier : positions of its own cells of earlier passes, by type, (n, 3) float32, in the chunks within its halo
     """
@@ -70,6 +86,7 @@ class PlacementStrategy(Node):
     halo_um : how far around its chunk it reads cells placed earlier
     n_passes : colours of chunks that are placed one after the other (see `colour`)
     columns : further columns of its cells, name -> dtype, or a tuple of all the strings that there can be
+    whole : whether it knows all its cells beforehand (see `placement.whole`); it has its `setting` then
     """
 
     kind: ClassVar[str] = "placement"
@@ -77,7 +94,9 @@ class PlacementStrategy(Node):
     algorithm_version: ClassVar[int] = 1
     halo_um: float = 0.0
     n_passes: ClassVar[int] = 1
-    columns: ClassVar[dict[str, str]] = {}
+    columns: ClassVar[dict[str, object]] = {}
+    whole: ClassVar[bool] = False
+    setting: Setting = Setting()
     cost_per_cell_s: ClassVar[float] = 2e-6
 
     cell_types = Attribute(
@@ -126,6 +145,10 @@ class PlacementStrategy(Node):
         """Return what a user should know, as in `faults`."""
         return []
 
+    def misfits(self, totals: dict[str, int], radii: dict[str, float], boxes: np.ndarray) -> list[str]:
+        """Return what makes it impossible, as in `faults`, given the boxes of its partitions, (n_partitions, 2, 3)."""
+        return []
+
     def deal(
         self, totals: dict[str, int], shares: dict[str, np.ndarray], pieces: Pieces, grid: Grid
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -142,6 +165,10 @@ class PlacementStrategy(Node):
         """
         counts = [deal(n, shares[cell_type]) for cell_type, n in totals.items()]
         return pieces.by_chunk()[0], np.array(counts, np.int64).reshape(len(totals), -1)
+
+    def compiled(self, totals: dict[str, int], pieces: Pieces, grid: Grid) -> Arrays:
+        """Return what its build job leaves for all chunks, which find it in `Given.prepared`."""
+        return {}
 
     def prepare(self, pieces: Pieces, grid: Grid) -> Arrays:
         """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`."""

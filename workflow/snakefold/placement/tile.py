@@ -77,18 +77,25 @@ class Placing:
             for name, of in sorted(self.built.slice.get("distribute", {}).items())
         ]
 
+    @property
+    def columns(self) -> dict[str, object]:
+        """The further columns that the strategy itself gives its cells."""
+        known = self.built.slice.get("columns", self.strategy.columns)
+        return {name: tuple(kind) if isinstance(kind, list) else kind for name, kind in known.items()}
+
     def column_types(self, cell_type: str) -> dict[str, object]:
         """Return the columns of its cells of a type beside the positions: name -> dtype, or strings that are coded."""
         several = {"partition": tuple(sorted(self.strategy.partitions))} if len(self.strategy.partitions) > 1 else {}
         about = self.built.slice["types"][cell_type]
         properties = {c: kind for source in self.distributors for c, kind in source.columns(cell_type, about).items()}
-        return several | self.strategy.columns | properties
+        return several | self.columns | properties
 
     def constants(self, cell_type: str) -> dict[str, object]:
         """Return the columns that are equal for all its cells of a type."""
         partition, radius = self.strategy.partitions, self.built.slice["types"][cell_type]["radius"]
         constants = {"mtype": cell_type} | ({} if radius is None else {"radius": float(radius)})
-        return constants | ({"partition": partition[0]} if len(partition) == 1 else {})
+        constants |= {"partition": partition[0]} if len(partition) == 1 else {}
+        return {name: value for name, value in constants.items() if name not in self.columns}
 
 
 def prepare(inputs: Inputs, output: str | Path) -> None:
@@ -168,7 +175,7 @@ class _Computer:
         self.bounds = placing.pieces.bounds(len(placing.strategy.partitions))
         self.populations = open_populations(placing.inputs.nodes)
         self.earlier = _Earlier(placing) if placing.inputs.earlier else None
-        self.prepared = read_prepared(placing.inputs.prepared)
+        self.prepared = placing.built.compiled | read_prepared(placing.inputs.prepared)
         self.prepared_of = {
             source.name: _below(_distribute(source.name), self.prepared) for source in placing.distributors
         }
@@ -196,7 +203,7 @@ class _Computer:
             if len(strategy.partitions) > 1:
                 order = np.argsort(np.argsort(strategy.partitions))
                 arrays[f"{cell_type}/partition"] = order[_partition_of(exact, pieces)].astype(np.uint32)
-            for column, kind in strategy.columns.items():
+            for column, kind in self.placing.columns.items():
                 values = columns.get(column, np.zeros(len(position), np.uint32))
                 arrays[f"{cell_type}/{column}"] = stored(values, kind, len(position), f'"{column}" of {cell_type}')
             arrays |= self._distributed(cell_type, position, chunk.id, int(self.first[at, i]))
@@ -238,7 +245,7 @@ class _Earlier:
 
 
 def _distribute(name: str) -> str:
-    return f"distribute/{name}/"
+    return f"@distribute/{name}/"
 
 
 def _below(prefix: str, arrays: Arrays) -> Arrays:

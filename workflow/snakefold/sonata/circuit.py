@@ -103,7 +103,7 @@ def node_sets(node_files: Iterable[str | Path], further: Mapping[str, object] | 
                 continue
             types.append(nodes.population)
             if isinstance(strings := nodes.columns.get("partition"), tuple):
-                partitions += [name for name in strings if name not in partitions]
+                partitions += [name for name in strings if name and name not in partitions]
     sets: dict[str, object] = {name: {"population": name} for name in types}
     for name in sorted(partitions):
         sets[f"partition_{name}" if name in sets else name] = {"partition": name}
