@@ -135,6 +135,10 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
                 found = [m if m.path else replace(m, path=own) for m in error.mistakes]
                 yield from (m for m in found if m not in reported)
                 reported.update(found)
+        for i, cell_type in enumerate(strategy.cell_types):
+            if circuit.cell_types[cell_type].entity and strategy.located:
+                what = f'"{cell_type}" is an entity, whose cells are nowhere; place it with the strategy "entities"'
+                yield Mistake(what, (*strategy.path, "cell_types", i))
         for cell_type in strategy.overrides:
             if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))

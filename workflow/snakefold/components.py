@@ -42,6 +42,7 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.fixed:FixedPositions": _of_bsb(
             "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
+        "snakefold.placement.entities:Entities": _of_bsb("strategy", "Entities", "entities", package="placement"),
         "snakefold.placement.parallel_array:ParallelArrayPlacement": _of_bsb(
             "arrays", "ParallelArrayPlacement", "parallel_array_placement", package="placement"
         ),
@@ -131,8 +132,6 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
     "placement": (
         "poisson_disk_placement",
         "PoissonDiskPlacement",
-        "entities",
-        "Entities",
     ),
     "rotation_distributor": ("none", "explicitly_none", "random", "orientation_field"),
     "connectivity": (

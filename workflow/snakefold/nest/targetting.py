@@ -25,9 +25,15 @@ from snakefold.streams import stream
 
 ACROSS = {"x": (1, 2), "y": (0, 2), "z": (0, 1)}  # axis of a cylinder -> the coordinates of its origin
 
+SHAPES = {"sphere", "cylinder"}  # rules that ask where cells are
 MOST_CELLS = 2**32 - 1
 
 Chosen = dict[str, np.ndarray | None]  # cell type -> (n,) int64 node ids, rising; None for all of its cells
+
+
+def _is_entity(circuit: Node, cell_type: str) -> bool:
+    known = vars(circuit).get("cell_types") or {}
+    return cell_type in known and bool(known[cell_type].entity)
 
 
 def simulated_of(node: Node, key: str, names: list[str], simulated: list[str]) -> list[str]:
@@ -66,6 +72,8 @@ class Targetting(Node):
         rng : the seeds that it may name
         """
         targets, rule = self.cell_types(simulated), self.subset()
+        if rule.keys() & SHAPES:
+            targets = [t for t in targets if not _is_entity(self.root(), t)]
         for mistake in faults(rule, {t: n_cells[t] for t in targets if t in n_cells}):
             current().mistake((*self.path, *mistake.path), mistake.message)
         return {"targets": targets} | ({"subset": rule | own_seed(self, rng)} if rule else {})
@@ -254,7 +262,7 @@ def faults(rule: Mapping, n_cells: Mapping[str, int]) -> list[Mistake]:
             known = f"0 to {n - 1}" if n else "none"
             found.append(Mistake(f'no cell {listed(outside, 5)} of "{cell_type}" (cells: {known})', ("ids", cell_type)))
             continue
-        if "sphere" in rule or "cylinder" in rule:
+        if rule.keys() & SHAPES:
             continue
         found += _drawn(rule, len(ids) if "ids" in rule else n, cell_type)[1]
     return found
@@ -296,7 +304,7 @@ def choose(
     ids, where = np.arange(n, dtype=np.int64), ""
     if "ids" in rule:
         ids = np.array(rule["ids"].get(cell_type, []), np.int64)
-    for shape in ("sphere", "cylinder"):
+    for shape in sorted(SHAPES):
         if shape in rule:
             ids, where = np.flatnonzero(_inside(shape, rule[shape], positions())), f" in the {shape}"
     m, found = _drawn(rule, len(ids), cell_type, where)

@@ -74,8 +74,8 @@ def _table(cell_type: str, placings: list[Placing], tiles_of: list) -> Chunks:
 
 
 def _partitions_of(placing: Placing) -> list[str]:
-    """Return the partitions of a strategy, sorted; where it has none, as a table need not, a nameless one."""
-    return sorted(placing.strategy.partitions) or [""]
+    """Return the partitions that the cells of a strategy are in, sorted; a nameless one where there are none."""
+    return sorted(placing.partition_names) or [""]
 
 
 def _blocks(

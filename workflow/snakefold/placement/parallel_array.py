@@ -22,8 +22,8 @@ _STEEPEST = 1e-6  # cosine of the angle, from which on rows are parallel to x
 class ParallelArrayPlacement(WholePlacement):
     """Places cells in parallel rows on the x-y plane, apart along x by `spacing_x` and tilted against y by `angle`.
 
-    The number is exact: rows are as dense as it takes, and where they have more places than cells, some stay empty. Where
-    it takes all rows that there can be, one that leaves at one side comes back at the other, however near the next.
+    The number is exact: rows are as dense as it takes, and where they have more places than cells, some stay empty.
+    Where it takes all rows that there can be, one that leaves at one side comes back at the other.
     """
 
     algorithm_version: ClassVar[int] = 1
@@ -93,7 +93,7 @@ class ParallelArrayPlacement(WholePlacement):
         while True:
             y = (np.arange(m) + 0.5) * (depth / m)
             x = (start + (y * tan(self.angle))[:, None]) % around
-            inside = np.flatnonzero(x.ravel() < width)
+            inside = np.flatnonzero((x.ravel() < width) | (around == width))
             if len(inside) >= n:
                 break
             if m >= most or not len(inside):  # rows beside the partition: lead them back at its own width

@@ -86,6 +86,7 @@ class PlacementStrategy(Node):
     halo_um : how far around its chunk it reads cells placed earlier
     n_passes : colours of chunks that are placed one after the other (see `colour`)
     columns : further columns of its cells, name -> dtype, or a tuple of all the strings that there can be
+    located : whether its cells are somewhere; those of no place are all at 0, 0, 0 in the node files
     whole : whether it knows all its cells beforehand (see `placement.whole`); it has its `setting` then
     """
 
@@ -96,6 +97,7 @@ class PlacementStrategy(Node):
     n_passes: ClassVar[int] = 1
     columns: ClassVar[dict[str, object]] = {}
     whole: ClassVar[bool] = False
+    located: ClassVar[bool] = True
     setting: Setting = Setting()
     cost_per_cell_s: ClassVar[float] = 2e-6
 

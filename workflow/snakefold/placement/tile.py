@@ -78,6 +78,11 @@ class Placing:
         ]
 
     @property
+    def partition_names(self) -> list[str]:
+        """The partitions that its cells are in."""
+        return self.strategy.partitions if self.strategy.located else []
+
+    @property
     def columns(self) -> dict[str, object]:
         """The further columns that the strategy itself gives its cells."""
         known = self.built.slice.get("columns", self.strategy.columns)
@@ -85,14 +90,14 @@ class Placing:
 
     def column_types(self, cell_type: str) -> dict[str, object]:
         """Return the columns of its cells of a type beside the positions: name -> dtype, or strings that are coded."""
-        several = {"partition": tuple(sorted(self.strategy.partitions))} if len(self.strategy.partitions) > 1 else {}
+        several = {"partition": tuple(sorted(self.partition_names))} if len(self.partition_names) > 1 else {}
         about = self.built.slice["types"][cell_type]
         properties = {c: kind for source in self.distributors for c, kind in source.columns(cell_type, about).items()}
         return several | self.columns | properties
 
     def constants(self, cell_type: str) -> dict[str, object]:
         """Return the columns that are equal for all its cells of a type."""
-        partition, radius = self.strategy.partitions, self.built.slice["types"][cell_type]["radius"]
+        partition, radius = self.partition_names, self.built.slice["types"][cell_type]["radius"]
         constants = {"mtype": cell_type} | ({} if radius is None else {"radius": float(radius)})
         constants |= {"partition": partition[0]} if len(partition) == 1 else {}
         return {name: value for name, value in constants.items() if name not in self.columns}
@@ -200,7 +205,7 @@ class _Computer:
                 raise UserError(expects(f"positions of {cell_type}", f"at most ({wanted}, 3)", position.shape))
             for axis, letter in enumerate("xyz"):
                 arrays[f"{cell_type}/{letter}"] = np.ascontiguousarray(position[:, axis])
-            if len(strategy.partitions) > 1:
+            if len(self.placing.partition_names) > 1:
                 order = np.argsort(np.argsort(strategy.partitions))
                 arrays[f"{cell_type}/partition"] = order[_partition_of(exact, pieces)].astype(np.uint32)
             for column, kind in self.placing.columns.items():
