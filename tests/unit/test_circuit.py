@@ -251,7 +251,6 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
         ("cell_types.a.spatial.morphologies", ["*"]),
         ("cell_types.a.spatial.density_key", "d"),
-        ("connectivity.a_to_b.presynaptic.labels", ["x"]),
         ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
     ],
 )

@@ -41,7 +41,8 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
             if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
                 not_placed.add(cell_type)
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
-        if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
+        counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
+        if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
                 yield Mistake(message, (*strategy.path, attribute))
         yield from (Mistake(what, (*strategy.path, "output_naming")) for what in strategy.naming_faults())

@@ -59,7 +59,7 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.properties:Choice": ("choice", "Choice"),
     },
     "rotation_distributor": {},
-    "after_placement": {},
+    "after_placement": {"snakefold.placement.labels:LabelCells": ("label", "LabelCells")},
     "connectivity": {
         "snakefold.connectivity.all_to_all:AllToAll": _of_bsb(
             "general", "AllToAll", "all_to_all", package="connectivity"

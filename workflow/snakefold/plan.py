@@ -8,6 +8,7 @@ result: it is left out of the content digest that results carry.
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
 
 from snakefold import components, hdf5, needs
@@ -421,7 +422,7 @@ def _n_chunks(loaded: Loaded, strategy) -> float:
 def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
     sets, n_cells = strategy.edge_sets(), loaded.n_cells()
-    expected = {s: strategy.expected(pair, n_cells) for s, pair in sets.items()}
+    expected = {s: (nan, nan) if strategy.by_labels() else strategy.expected(pair, n_cells) for s, pair in sets.items()}
     known = [mean for mean, _ in expected.values() if mean == mean]
     n_edges = sum(known)
     n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)
@@ -514,7 +515,7 @@ def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list
     circuit = loaded.circuit
     owner = {s: name for name, c in plan.connections.items() for s in c.sets}
     edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
-    rewritten = {t for hook in circuit.after_placement.values() for t in hook.rewrites}
+    rewritten = {t for hook in circuit.after_placement.values() if not hook.keeps_cells for t in hook.rewrites}
     n_cells = {t: n for t, n in loaded.n_cells().items() if circuit.placed_by(t) and t not in rewritten}
     build = BuildContext()
     slices = {}

@@ -205,11 +205,17 @@ class AfterPlacement(Node):
 
     A hook declares the cell types that it `rewrites` and `adds`; what it returns goes to the next stage, never back
     into a file.
+
+    Class attributes
+    ----------------
+    algorithm_version : raise it when the same description gives other cells than before
+    keeps_cells : whether the number of cells is the same after it
     """
 
     kind: ClassVar[str] = "after_placement"
     chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
+    keeps_cells: ClassVar[bool] = False
 
     rewrites = Attribute(
         types.ListOf(types.Reference("cell_types", "cell type"), distinct=True),
@@ -227,6 +233,10 @@ class AfterPlacement(Node):
         doc="Hooks that come before; otherwise they run in the order of their names.",
     )
     rng = drawn_with()
+
+    def gives_labels(self) -> list[str] | None:
+        """Return the labels that cells may have from it (see `sonata.labels`), None where it cannot be told before."""
+        return None
 
     def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all cells of the types it rewrites and adds: {type: {"position": (n, 3) um, columns: (n,)}}."""
