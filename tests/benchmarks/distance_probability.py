@@ -27,9 +27,9 @@ connectivity:
     {profile}
 """
 PROFILES = {
-    "exponential": "{profile: exponential, peak: 0.09, length: 100, max_distance: 400}",
-    "Gaussian": "{profile: gaussian, peak: 0.06, sigma: 100, max_distance: 300}",
-    "Gaussian, wide": "{profile: gaussian, peak: 0.006, sigma: 250, max_distance: 800}",
+    "exponential": "{profile: exponential, peak: 0.075, length: 100, max_distance: 400}",
+    "Gaussian": "{profile: gaussian, peak: 0.083, sigma: 100, max_distance: 300}",
+    "Gaussian, wide": "{profile: gaussian, peak: 0.008, sigma: 250, max_distance: 800}",
 }
 
 if __name__ == "__main__":

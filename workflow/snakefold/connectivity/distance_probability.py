@@ -68,7 +68,8 @@ class DistanceProbability(ConnectivityStrategy):
 
     The probability at a distance d, up to `max_distance`; beyond it is 0:
     exponential: peak exp(-d / length); gaussian: peak exp(-d^2 / (2 sigma^2)); linear: peak (1 - d / max_distance);
-    sigmoid: peak / (1 + exp((d - midpoint) / width)); table: linear between its rows, constant before the first, 0 after the last.
+    sigmoid: peak / (1 + exp((d - midpoint) / width)); table: linear between its rows, constant before the first and 0
+    after the last.
     """
 
     algorithm_version: ClassVar[int] = 1
