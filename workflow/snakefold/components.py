@@ -71,6 +71,10 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "general", "FixedOutdegree", "fixed_outdegree", package="connectivity"
         ),
         "snakefold.connectivity.fixed_total_number:FixedTotalNumber": ("fixed_total_number", "FixedTotalNumber"),
+        "snakefold.connectivity.distance_probability:DistanceProbability": (
+            "distance_probability",
+            "DistanceProbability",
+        ),
     },
     "after_connectivity": {},
     "simulation": {"snakefold.nest.description:NestSimulation": ("nest", "NestSimulation")},

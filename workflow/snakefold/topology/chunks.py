@@ -138,11 +138,11 @@ class Nearby:
         ijk = np.indices(extent.astype(np.int64)).reshape(3, -1).T + first.astype(np.int64)
         codes = np.sort(encode(ijk))
         start, stop = (np.searchsorted(self._sorted, codes, side) for side in ("left", "right"))
-        there = np.repeat(start, stop - start) + _counted(stop - start)
+        there = np.repeat(start, stop - start) + counted(stop - start)
         return np.sort(self._order[there])
 
 
-def _counted(n: np.ndarray) -> np.ndarray:
+def counted(n: np.ndarray) -> np.ndarray:
     """Return 0, 1, ..., n[0] - 1, 0, 1, ..., n[1] - 1, and so on."""
     return np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
 
