@@ -1,9 +1,10 @@
 """What fails on a cluster, and what it costs to go on."""
 
 import re
+import shutil
 
 import pytest
-from on_slurm import kill, notes, of_watched, taken_from_journals, until
+from on_slurm import OnSlurm, kill, notes, of_watched, taken_from_journals, until
 
 from flow import Workflow
 
@@ -14,12 +15,39 @@ def undisturbed(tmp_path_factory):
     return of_watched(tmp_path_factory.mktemp("undisturbed"), Workflow).built().circuit_files()
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """A function that returns a folder where the circuit was built, on one core, with another in-degree."""
+    built = {}
+
+    def folder(tiles):
+        if tiles not in built:
+            workflow = of_watched(tmp_path_factory.mktemp("before"), Workflow, tiles=tiles)
+            workflow.write(workflow.description.read_text().replace("indegree: 8", "indegree: 4"))
+            built[tiles] = workflow.built().folder
+            (workflow.folder / "notes.txt").unlink()
+        return built[tiles]
+
+    return folder
+
+
+@pytest.fixture
+def edited(before, tmp_path):
+    """A function that returns a workflow on SLURM of which the strategy alone is to be made again."""
+
+    def workflow(tiles=2):
+        shutil.copytree(before(tiles), tmp_path, dirs_exist_ok=True)
+        return of_watched(tmp_path, OnSlurm, tiles=tiles)
+
+    return workflow
+
+
 def chunks(workflow):
     return [line for line in notes(workflow) if line.startswith("chunk")]
 
 
-def test_a_chunk_that_fails_once_costs_that_chunk(cluster, tmp_path, undisturbed):
-    here = of_watched(tmp_path)
+def test_a_chunk_that_fails_once_costs_that_chunk(cluster, edited, undisturbed):
+    here = edited()
     (here.folder / "fail").write_text("30 once")
     ran = here.run()
     assert ran.code == 0, ran.output
@@ -55,8 +83,8 @@ def test_after_a_chunk_that_always_fails_all_else_is_done_and_the_rerun_does_the
     assert len(chunks(here)) - before < len(once), "what was committed is not made again"
 
 
-def test_a_job_that_needs_more_memory_gets_it_at_the_second_attempt(cluster, tmp_path, undisturbed):
-    here = of_watched(tmp_path)
+def test_a_job_that_needs_more_memory_gets_it_at_the_second_attempt(cluster, edited, undisturbed):
+    here = edited()
     here.env["WASTE_MB"] = "900"
     ran = here.run("--set-resources", "connect_own:mem_mb=attempt * 700")
     assert ran.code == 0, ran.output
@@ -67,8 +95,8 @@ def test_a_job_that_needs_more_memory_gets_it_at_the_second_attempt(cluster, tmp
     assert here.circuit_files() == undisturbed
 
 
-def test_a_job_that_is_out_of_time_goes_on_where_it_was(cluster, tmp_path, undisturbed):
-    here = of_watched(tmp_path, tiles=1)
+def test_a_job_that_is_out_of_time_goes_on_where_it_was(cluster, edited, undisturbed):
+    here = edited(tiles=1)
     here.env["SLEEP"] = "12"
     ran = here.run("--set-resources", "connect_own:runtime=attempt")
     assert ran.code == 0, ran.output
@@ -79,8 +107,8 @@ def test_a_job_that_is_out_of_time_goes_on_where_it_was(cluster, tmp_path, undis
     assert len(made) <= len(set(made)) + ran.output.count("Trying to restart job")
 
 
-def test_a_cancelled_job_is_noticed_and_tried_again(cluster, tmp_path, undisturbed):
-    here = of_watched(tmp_path)
+def test_a_cancelled_job_is_noticed_and_tried_again(cluster, edited, undisturbed):
+    here = edited()
     here.env["SLEEP"] = "5"
     process = here.start()
     running = lambda: [n for n, _, rule in here.jobs("running") if "connect_own" in rule]  # noqa: E731
@@ -92,8 +120,8 @@ def test_a_cancelled_job_is_noticed_and_tried_again(cluster, tmp_path, undisturb
     assert here.circuit_files() == undisturbed
 
 
-def test_an_edit_while_jobs_are_queued_changes_none_of_them(cluster, tmp_path, undisturbed):
-    here = of_watched(tmp_path)
+def test_an_edit_while_jobs_are_queued_changes_none_of_them(cluster, edited, undisturbed):
+    here = edited()
     process = here.start("--default-resources", "slurm_extra='--begin=now+8'")
     until(lambda: here.jobs("pending"), "jobs are queued", process)
     text = here.description.read_text()
@@ -105,8 +133,8 @@ def test_an_edit_while_jobs_are_queued_changes_none_of_them(cluster, tmp_path, u
     assert here.plan(), "the edit is for the next run"
 
 
-def test_jobs_that_a_killed_run_left_are_cancelled_before_others_follow(cluster, tmp_path, undisturbed):
-    here = of_watched(tmp_path)
+def test_jobs_that_a_killed_run_left_are_cancelled_before_others_follow(cluster, edited, undisturbed):
+    here = edited()
     delayed = ("--default-resources", "slurm_extra='--begin=now+60'")
     process = here.start(*delayed)
     left = until(lambda: here.jobs("pending"), "jobs are queued", process)
@@ -122,9 +150,9 @@ def test_jobs_that_a_killed_run_left_are_cancelled_before_others_follow(cluster,
     assert here.circuit_files() == undisturbed
 
 
-def test_two_jobs_of_one_tile_end_in_one_right_file(cluster, tmp_path, undisturbed):
+def test_two_jobs_of_one_tile_end_in_one_right_file(cluster, edited, undisturbed):
     """A job that outlives its workflow, and is not cancelled, beside the one of the rerun."""
-    here = of_watched(tmp_path, tiles=1)
+    here = edited(tiles=1)
     here.env["SLEEP"] = "3"
     process = here.start()
     running = lambda: [n for n, _, rule in here.jobs("running") if "connect_own" in rule]  # noqa: E731

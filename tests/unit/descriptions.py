@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from snakefold.build import build
@@ -120,7 +121,9 @@ def tiles_of(plan: Plan, phase: str, name: str, n: int) -> list[str]:
 
 def place_inputs(plan: Plan, name: str) -> placing.Inputs:
     """Return what the tiles of a placement strategy read."""
-    return placing.Inputs(plan.built("place", name), tuple(plan.built(i) for i in plan.parts[f"place/{name}"].inputs))
+    prepared = plan.path("prepare/place", f"{name}.h5") if plan.placements[name].prepares else ""
+    partitions = tuple(plan.built(i) for i in plan.parts[f"place/{name}"].inputs)
+    return placing.Inputs(plan.built("place", name), partitions, prepared=prepared)
 
 
 def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:
@@ -131,6 +134,9 @@ def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:
 
 
 def place(plan: Plan, name: str) -> None:
-    """Place all tiles of a strategy."""
+    """Prepare and place all tiles of a strategy."""
+    inputs = place_inputs(plan, name)
+    if inputs.prepared:
+        placing.prepare(replace(inputs, prepared=""), inputs.prepared)
     for t, tile in enumerate(tiles_of(plan, "place", name, plan.placements[name].tiles)):
-        placing.place(place_inputs(plan, name), t, 0, plan.path(".journal", name, t), tile)
+        placing.place(inputs, t, 0, plan.path(".journal", name, t), tile)

@@ -247,11 +247,8 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
     ("key", "value"),
     [
         ("morphologies", ["x.swc"]),
-        ("cell_types.a.entity", True),
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
         ("cell_types.a.spatial.morphologies", ["*"]),
-        ("placement.lower.distribute", {"rotations": {"strategy": "random"}}),
-        ("connectivity.a_to_b.presynaptic.labels", ["x"]),
         ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
     ],
 )

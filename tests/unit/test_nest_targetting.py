@@ -60,6 +60,31 @@ RESOLVED = [
 ]
 
 
+def test_labels_are_those_that_a_hook_gives(tmp_path):
+    hook = ("after_placement", {"label": {"strategy": "label", "cell_types": ["a"], "labels": ["active"]}})
+    targetting = {"strategy": "by_label", "labels": ["active"], "count": 500}
+    plan = plan_of(tmp_path, edited(hook, (f"{DEVICE}.targetting", targetting)))
+    device = plan.parts["simulate/rest"].slice["devices"]["spikes"]
+    assert device["subset"] == {"labels": ["active"], "count": 500}, "how many have them is not known before"
+    with pytest.raises(UserError, match='gives cells the label "actve"; did you mean "active"'):
+        plan_of(tmp_path, edited(hook, (f"{DEVICE}.targetting", targetting | {"labels": ["actve"]})))
+
+
+def test_cells_with_any_of_the_labels_are_chosen():
+    has = {"x": np.arange(10) < 4, "y": np.arange(10) == 8}
+
+    def labelled(labels):
+        return np.any([has[label] for label in labels], axis=0)
+
+    def chosen(**rule):
+        return choose({"labels": ["x", "y"], **rule}, "a", 10, None, stream(1, "t"), labelled).tolist()
+
+    assert chosen() == [0, 1, 2, 3, 8]
+    assert set(chosen(count=2)) < set(chosen(count=4)) < {0, 1, 2, 3, 8}
+    with pytest.raises(UserError, match='6 cells are wanted, but there are 5 of "a" with these labels'):
+        chosen(count=6)
+
+
 @pytest.mark.parametrize(("value", "expected"), RESOLVED, ids=lambda v: v.get("strategy", ""))
 def test_slice_holds_the_cell_types_and_a_rule_where_not_all_cells_are_meant(value, expected):
     assert resolved(value) == (expected, [])
@@ -68,7 +93,6 @@ def test_slice_holds_the_cell_types_and_a_rule_where_not_all_cells_are_meant(val
 WRONG = [
     ({"strategy": "everyone"}, ("strategy",), 'no targetting component "everyone"'),
     ({"strategy": "all_connections"}, ("strategy",), "not yet supported: all_connections"),
-    ({"strategy": "by_label", "labels": ["x"]}, ("labels",), "not yet supported: labels"),
     ({"strategy": "by_label"}, (), '"labels" is missing'),
     ({"strategy": "cell_model"}, (), '"cell_models" is missing'),
     ({"strategy": "cell_model", "cell_models": ["c"]}, ("cell_models", 0), '"c" has no cell model here'),

@@ -20,7 +20,8 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def files(tmp_path):
     """A folder with the files of the page; near_cells is installed in it as pip would."""
     blocks = dict(BLOCK.findall((ROOT / "docs/COMPONENTS.md").read_text()))
-    assert set(blocks) == {"rings.py", "rings.yaml", "near_cells.py", "near.yaml", "depth.py", "depth.yaml"}
+    pairs = ("rings", "grown", "depth")
+    assert set(blocks) == {"near_cells.py", "near.yaml"} | {f"{n}.{kind}" for n in pairs for kind in ("py", "yaml")}
     site = tmp_path / "site"
     described = site / "near_cells-1.0.dist-info"
     described.mkdir(parents=True)
@@ -52,6 +53,15 @@ def test_placement_in_a_file(files):
         assert nodes.n == 100
         middle = nodes.positions() // 100 * 100 + 50
         assert np.allclose(np.linalg.norm((nodes.positions() - middle)[:, :2], axis=1), 30, atol=1e-3)
+
+
+def test_property_in_a_file(files):
+    with Nodes(snakemake(files, "grown.yaml", 1) / "nodes/cell.h5") as nodes:
+        expected = 80 * np.exp(-nodes.positions()[:, 2] / 100)
+        scatter = nodes.column("axon_length") - expected
+        assert 0.6 < scatter.std() < 1.4
+        assert set(nodes.column("etype")) == {"cAD", "bNAC"}
+        assert set(nodes.column("animal")) == {"m12"}
 
 
 def test_a_mistake_in_its_attributes(files):

@@ -7,7 +7,7 @@ tiles and of the parts that were read.
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,24 +19,28 @@ from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
 from snakefold.errors import Mistake, UserError
 from snakefold.placement.counts import Space, shares, total
+from snakefold.placement.strategy import Setting
 from snakefold.slices import canonical, content_digest, named_files, read_slice
+from snakefold.sonata.columns import mapped
 from snakefold.topology.boxes import Box
 from snakefold.topology.chunks import Grid, decode
 from snakefold.topology.tiles import boundaries
 from snakefold.topology.voxelised import Voxelised
 
 SCHEMA = "build"
+COMPILED = "compiled"  # the group of what a placement strategy leaves for its chunks
 
 
 @dataclass(frozen=True)
 class Built:
-    """A part as later jobs read it: its slice, its digest and its arrays, and the file it comes from."""
+    """A part as later jobs read it: slice, digest, arrays, its file, and what a placement strategy has compiled."""
 
     slice: dict
     digest: str
     arrays: dict[str, np.ndarray]
     files: dict[str, Path]
     path: Path
+    compiled: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -52,17 +56,35 @@ class Built:
 
     def component(self) -> Node:
         """Return the part's component, restored."""
-        return components.restore(self.slice["component"], self.slice.get("name", ""), self.files)
+        return _restored(self.slice, self.files)
 
 
 def read(path: str | Path) -> Built:
     """Read the file of a part."""
     with hdf5.open_stage(path, SCHEMA) as file:
-        own = {name: item for name, item in file.items() if name not in ("slice", "files", "voxels")}
-        arrays = {name: dataset[()] for name, dataset in own.items()}
+        arrays = {name: item[()] for name, item in file.items() if name not in ("slice", "files", "voxels", COMPILED)}
+        compiled: dict[str, np.ndarray] = {}
+        if COMPILED in file:
+            file[COMPILED].visititems(lambda name, item: compiled.update(_mapped(name, item)))
         files = {digest: Path(name) for digest, name in json.loads(file["files"].asstr()[()]).items()}
-        slice_ = json.loads(file["slice"].asstr()[()])
-        return Built(slice_, str(file.attrs["snakefold_digest"]), arrays, files, Path(path))
+        slice_, digest = json.loads(file["slice"].asstr()[()]), str(file.attrs["snakefold_digest"])
+        return Built(slice_, digest, arrays, files, Path(path), compiled)
+
+
+def _mapped(name: str, item: h5py.Group | h5py.Dataset) -> dict[str, np.ndarray]:
+    """Return {name: rows}, mapped from the file where there are any: a job reads what its chunks need."""
+    if isinstance(item, h5py.Group):
+        return {}
+    return {name: mapped(item) if item.size else item[()]}
+
+
+def _restored(slice_: dict, files: dict[str, Path]) -> Node:
+    """Return the component of a slice; a placement strategy that knows all its cells beforehand with its setting."""
+    component = components.restore(slice_["component"], slice_.get("name", ""), files)
+    if getattr(component, "whole", False):
+        radii = {cell_type: of["radius"] or 0.0 for cell_type, of in slice_["types"].items()}
+        component.setting = Setting(slice_["name"], slice_["seed"], radii)
+    return component
 
 
 def build(slice_file: str | Path, inputs: list[str], files: list[str], output: str | Path) -> None:
@@ -126,7 +148,7 @@ def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
     ------
     UserError : what could not be checked before the voxels of its partitions were known
     """
-    strategy = components.restore(slice_["component"], slice_["name"], files)
+    strategy = _restored(slice_, files)
     grid = _grid(slice_)
     space = space_of(parts, grid, files)
     indicators = {t: slice_["types"][t]["indicator"] for t in strategy.cell_types}
@@ -138,18 +160,20 @@ def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
             mistakes += [replace(m, path=("cell_types", cell_type, "spatial")) for m in error.mistakes]
     if mistakes:
         raise UserError(mistakes)
+    pieces = space.pieces(strategy.partitions)
     if space.voxels:
         radii = {t: slice_["types"][t]["radius"] or 0.0 for t in strategy.cell_types}
         volume = sum(space.volume(partition) for partition in strategy.partitions)
-        if faults := strategy.faults(totals, radii, volume):
+        bounds = pieces.bounds(len(strategy.partitions))
+        if faults := [*strategy.faults(totals, radii, volume), *strategy.misfits(totals, radii, bounds)]:
             raise UserError([Mistake(fault, ("placement", slice_["name"])) for fault in faults])
         for warning in strategy.warnings(totals, radii, volume):
             print(f"warning: placement.{slice_['name']}: {warning}", file=sys.stderr)
-    pieces = space.pieces(strategy.partitions)
     share = {t: shares(indicator, space, *pieces.volumes()) for t, indicator in indicators.items()}
     chunks, counts = strategy.deal(totals, share, pieces, grid)
     cost = counts.sum(axis=0) + 100.0  # a chunk costs about as much as a hundred cells
-    return {
+    compiled = {f"{COMPILED}/{name}": a for name, a in strategy.compiled(totals, pieces, grid).items()}
+    return compiled | {
         "chunks": chunks.astype(np.uint64),
         "counts": counts.astype(np.int64),
         "colours": strategy.colour(decode(chunks)).astype(np.int64),

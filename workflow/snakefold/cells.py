@@ -1,12 +1,13 @@
 """Placed cells as strategies see them: by type, with node ids and positions, read from R/nodes when asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from snakefold.sonata.labels import labelled
 from snakefold.sonata.nodes import Nodes
 from snakefold.topology.chunks import Grid, Nearby
 
@@ -46,10 +47,46 @@ class Cells:
         """Return a property of the cells, (n,)."""
         return _concatenate([self.nodes.column(name, a, b) for a, b in self.runs], np.empty(0))
 
+    def labelled(self, labels: Sequence[str] | None) -> "Cells":
+        """Return those of the cells that have any of some labels; of no labels, those that have none; of None, all."""
+        if labels is None:
+            return self
+        masks = [labelled(self.nodes, labels, a, b) for a, b in self.runs]
+        return Chosen(self.nodes, self.runs, np.flatnonzero(_concatenate(masks, np.empty(0, bool))))
+
     def ids_of(self, index: np.ndarray) -> np.ndarray:
         """Return the node ids, (m,) uint32, of cells given by their index among these."""
         if len(self.runs) == 1:
             return (index + self.runs[0, 0]).astype(np.uint32)
+        return self.node_ids[index]
+
+
+@dataclass(frozen=True)
+class Chosen(Cells):
+    """Some of the cells in some ranges.
+
+    Attributes
+    ----------
+    which : (n,) int64, their indices among all cells in the ranges, ascending
+    """
+
+    which: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    @cached_property
+    def node_ids(self) -> np.ndarray:
+        return Cells(self.nodes, self.runs).node_ids[self.which]
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        return Cells(self.nodes, self.runs).positions[self.which]
+
+    def column(self, name: str) -> np.ndarray:
+        return super().column(name)[self.which]
+
+    def ids_of(self, index: np.ndarray) -> np.ndarray:
         return self.node_ids[index]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite, prod
 
+import numpy as np
+
 from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.nodes import Node
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
@@ -27,6 +29,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
         yield from wrong
         return
     yield from _placement_faults(loaded)
+    yield from _property_faults(loaded)
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
     yield from _hook_faults(circuit)
@@ -39,7 +42,8 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
             if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
                 not_placed.add(cell_type)
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
-        if all(t in n_cells and circuit.placed_by(t) for t in types_):  # how many a hook adds is not known here
+        counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
+        if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
                 yield Mistake(message, (*strategy.path, attribute))
         yield from (Mistake(what, (*strategy.path, "output_naming")) for what in strategy.naming_faults())
@@ -148,19 +152,50 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
                 found = [m if m.path else replace(m, path=own) for m in error.mistakes]
                 yield from (m for m in found if m not in reported)
                 reported.update(found)
+        for i, cell_type in enumerate(strategy.cell_types):
+            if circuit.cell_types[cell_type].entity and strategy.located:
+                what = f'"{cell_type}" is an entity, whose cells are nowhere; place it with the strategy "entities"'
+                yield Mistake(what, (*strategy.path, "cell_types", i))
         for cell_type in strategy.overrides:
             if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
         if len(totals) < len(strategy.cell_types):
             continue
+        yield from strategy.distribute.faults(strategy.columns)
         radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
         try:
             volume = sum(space.volume(partition) for partition in strategy.partitions)
         except NotKnownYet:  # its build job asks
             continue
-        for message in strategy.faults(totals, radii, volume):
+        boxes = np.array([[loaded.boxes[p].lower, loaded.boxes[p].upper] for p in strategy.partitions]).reshape(
+            -1, 2, 3
+        )
+        for message in [*strategy.faults(totals, radii, volume), *strategy.misfits(totals, radii, boxes)]:
             yield Mistake(message, strategy.path)
         loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))
+
+
+def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Yield properties that are of numbers in one strategy and of strings in another, for a type that both place."""
+    circuit = loaded.circuit
+    for cell_type in circuit.cell_types:
+        columns: dict[str, tuple[bool, str]] = {}
+        for name in circuit.placed_by(cell_type):
+            strategy = circuit.placement[name]
+            if loaded.totals[name].keys() < set(strategy.cell_types):
+                continue  # what it reads may be broken
+            about = {"radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial)}
+            kinds = [(column, kind, strategy.path) for column, kind in strategy.columns.items()]
+            for key, distributor in strategy.distribute.properties.items():
+                own = distributor.columns(key, cell_type, about)
+                kinds += [(column, kind, distributor.path) for column, kind in own.items()]
+            for column, kind, path in kinds:
+                is_text = isinstance(kind, tuple)
+                before, other = columns.setdefault(column, (is_text, name))
+                if before != is_text:
+                    said = ("a string", "a number") if is_text else ("a number", "a string")
+                    what = f'"{column}" of "{cell_type}" is {said[0]} here, but {said[1]} in placement.{other}'
+                    yield Mistake(what, path)
 
 
 def _density_ratios_of(circuit: Circuit, strategy: PlacementStrategy) -> set[str]:

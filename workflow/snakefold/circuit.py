@@ -75,8 +75,17 @@ class Plotting(Node):
 class CellType(Node):
     """A cell type; its cells are one SONATA node population."""
 
-    spatial = Attribute(types.NodeOf(Indicators), required=True, doc="Size and number of the cells.")
-    entity = types.later("Cells without positions.")
+    entity = Attribute(
+        types.boolean(),
+        default=False,
+        doc="Whether its cells are nowhere; they can be connected and simulated all the same.",
+    )
+    spatial = Attribute(
+        types.NodeOf(Indicators),
+        required=lambda node: not node.entity,
+        default=lambda node: Indicators.build({}, (*node.path, "spatial"), node),
+        doc="Size and number of the cells; of an entity the number.",
+    )
     plotting = Attribute(types.NodeOf(Plotting), doc="How plots show it.", semantic=False)
 
 

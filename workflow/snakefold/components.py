@@ -45,8 +45,24 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.fixed:FixedPositions": _of_bsb(
             "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
+        "snakefold.placement.entities:Entities": _of_bsb("strategy", "Entities", "entities", package="placement"),
+        "snakefold.placement.parallel_array:ParallelArrayPlacement": _of_bsb(
+            "arrays", "ParallelArrayPlacement", "parallel_array_placement", package="placement"
+        ),
+        "snakefold.placement.csv_import:CsvImportPlacement": _of_bsb(
+            "import_", "CsvImportPlacement", "csv_import_placement", package="placement"
+        ),
+        "snakefold.placement.distribution:DistributionPlacement": _of_bsb(
+            "random", "DistributionPlacement", "distribution_placement", package="placement"
+        ),
     },
-    "after_placement": {},
+    "distributor": {
+        "snakefold.placement.properties:Constant": ("constant", "Constant"),
+        "snakefold.placement.properties:Drawn": ("distribution", "Drawn"),
+        "snakefold.placement.properties:Choice": ("choice", "Choice"),
+    },
+    "rotation_distributor": {},
+    "after_placement": {"snakefold.placement.labels:LabelCells": ("label", "LabelCells")},
     "connectivity": {
         "snakefold.connectivity.all_to_all:AllToAll": _of_bsb(
             "general", "AllToAll", "all_to_all", package="connectivity"
@@ -58,6 +74,10 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "general", "FixedOutdegree", "fixed_outdegree", package="connectivity"
         ),
         "snakefold.connectivity.fixed_total_number:FixedTotalNumber": ("fixed_total_number", "FixedTotalNumber"),
+        "snakefold.connectivity.distance_probability:DistanceProbability": (
+            "distance_probability",
+            "DistanceProbability",
+        ),
     },
     "after_connectivity": {},
     "simulation": {"snakefold.nest.description:NestSimulation": ("nest", "NestSimulation")},
@@ -119,15 +139,8 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
     "placement": (
         "poisson_disk_placement",
         "PoissonDiskPlacement",
-        "parallel_array_placement",
-        "ParallelArrayPlacement",
-        "distribution_placement",
-        "DistributionPlacement",
-        "csv_import_placement",
-        "CsvImportPlacement",
-        "entities",
-        "Entities",
     ),
+    "rotation_distributor": ("none", "explicitly_none", "random", "orientation_field"),
     "connectivity": (
         "voxel_intersection",
         "VoxelIntersection",

@@ -88,8 +88,10 @@ def _node_columns(nodes: Nodes) -> dict[str, np.ndarray]:
 def _coded(array: np.ndarray) -> tuple[np.ndarray, object]:
     """Return numbers as they are, strings as codes into their library."""
     if array.dtype.kind in "OUS":
-        strings, codes = np.unique(array.astype(str), return_inverse=True)
-        return codes.astype(np.uint32), tuple(strings.tolist())
+        given = [str(string) for string in array.tolist()]
+        strings = tuple(sorted(set(given)))
+        code = {string: i for i, string in enumerate(strings)}
+        return np.fromiter(map(code.__getitem__, given), np.uint32, len(given)), strings
     return array, array.dtype
 
 

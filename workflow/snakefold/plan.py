@@ -402,14 +402,21 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
     slice_ = {"phase": "place", "name": name, "seed": circuit.seed_of(strategy), "types": kinds, "grid": _grid(circuit)}
-    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles, circuit.placement.values())
+    if not isinstance(type(strategy).columns, dict):  # they depend on what it reads
+        slice_["columns"] = strategy.columns
+    distributors = strategy.distribute.all()
+    if distributors:
+        of = {n: {"component": components.record(d), "seed": circuit.seed_of(d)} for n, d in distributors.items()}
+        slice_["distribute"] = of
+    others = [*circuit.placement.values(), *distributors.values()]
+    parts[f"place/{name}"] = _part(slice_, strategy, inputs, n_tiles, others)
     reads = sorted({t for other in strategy.depends_on for t in circuit.placement[other].cell_types})
     alone = all(circuit.placed_by(t) == [name] for t in strategy.cell_types)
     return Placement(
         cell_types=tuple(strategy.cell_types),
         tiles=n_tiles,
         passes=strategy.n_passes,
-        prepares=strategy.prepares(),
+        prepares=strategy.prepares() or any(d.prepares() for d in distributors.values()),
         reads=tuple(reads),
         direct=n_tiles == 1 and strategy.n_passes == 1 and alone,
     )
@@ -432,7 +439,7 @@ def _n_chunks(loaded: Loaded, strategy) -> float:
 def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
     sets, n_cells = strategy.edge_sets(), loaded.n_cells(guessed=True)
-    expected = {s: strategy.expected(pair, n_cells) for s, pair in sets.items()}
+    expected = {s: (nan, nan) if strategy.by_labels() else strategy.expected(pair, n_cells) for s, pair in sets.items()}
     n_edges = sum(mean for mean, _ in expected.values() if mean == mean)
     if not {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types} <= set(loaded.n_cells()):
         expected = dict.fromkeys(sets, (nan, 0.0))
@@ -526,7 +533,7 @@ def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list
     circuit = loaded.circuit
     owner = {s: name for name, c in plan.connections.items() for s in c.sets}
     edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
-    rewritten = {t for hook in circuit.after_placement.values() for t in hook.rewrites}
+    rewritten = {t for hook in circuit.after_placement.values() if not hook.keeps_cells for t in hook.rewrites}
     n_cells = {t: n for t, n in loaded.n_cells().items() if circuit.placed_by(t) and t not in rewritten}
     build = BuildContext()
     slices = {}

@@ -19,6 +19,8 @@ _KINDS = {
     "partition": "A partition (`partitions`)",
     "region": "A region (`regions`)",
     "placement": "A placement strategy (`placement`)",
+    "distributor": "A property of cells (any name under `distribute` of a placement)",
+    "rotation_distributor": "How cells are turned (`rotations` under `distribute` of a placement)",
     "after_placement": "A hook after placement (`after_placement`)",
     "connectivity": "A connectivity strategy (`connectivity`)",
     "after_connectivity": "A hook after connectivity (`after_connectivity`)",

@@ -85,6 +85,12 @@ class Distribution(Node):
             return (np.asarray(x) >= self.parameters[CONSTANT]).astype(np.float64)
         return np.asarray(self._frozen.cdf(x), np.float64)
 
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """Return the values below which draws are with some probabilities, float64 of their shape."""
+        if self.distribution == CONSTANT:
+            return np.full(np.shape(probability), self.parameters[CONSTANT], np.float64)
+        return np.asarray(self._frozen.ppf(probability), np.float64)
+
     def interval(self, outside: float = 0.0) -> tuple[float, float]:
         """Return the quantiles of `outside` and 1 - `outside`; infinite where the distribution is not bounded."""
         if self.distribution == CONSTANT:

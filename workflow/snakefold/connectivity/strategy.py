@@ -16,6 +16,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import listed
 from snakefold.rng import drawn_with
+from snakefold.sonata.labels import fault as label_fault
 
 Arrays = dict[str, np.ndarray]
 Pair = tuple[str, str]  # (source cell type, target cell type)
@@ -64,7 +65,11 @@ class Side(Node):
         required=True,
         doc="Cell types on this side.",
     )
-    labels = types.later("Labels of the cells.")
+    labels = Attribute(
+        types.ListOf(types.string(), distinct=True),
+        constraint=label_fault,
+        doc="Labels, any of which the cells have; an empty list for cells without labels; all cells if not given.",
+    )
     morphology_labels = types.later("Labels of parts of the cells.")
     morpho_loader = types.later("How morphologies are read.")
 
@@ -155,6 +160,10 @@ class ConnectivityStrategy(Node):
 
     def _all_pairs(self) -> list[Pair]:
         return [(pre, post) for pre in self.presynaptic.cell_types for post in self.postsynaptic.cell_types]
+
+    def by_labels(self) -> bool:
+        """Return whether it connects cells by their labels, of which is not known before how many there are."""
+        return self.presynaptic.labels is not None or self.postsynaptic.labels is not None
 
     def faults(self, n_cells: Mapping[str, int]) -> list[tuple[str, str]]:
         """Return (attribute, message) for all that the wanted numbers of cells make impossible."""

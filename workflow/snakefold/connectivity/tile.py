@@ -77,6 +77,13 @@ class Connecting:
         return {t: self.populations[t] for t in self.strategy.postsynaptic.cell_types}
 
     @cached_property
+    def all(self) -> tuple[dict[str, Cells], dict[str, Cells]]:
+        """All cells that it may connect, by type: sources and targets."""
+        of = self.strategy
+        sources = {t: population.all.labelled(of.presynaptic.labels) for t, population in self.sources.items()}
+        return sources, {t: population.all.labelled(of.postsynaptic.labels) for t, population in self.targets.items()}
+
+    @cached_property
     def digest(self) -> str:
         """Digest of all that its synapses depend on."""
         inputs = [*sorted(self.inputs.nodes), *sorted(self.inputs.edges)]
@@ -93,8 +100,7 @@ class Connecting:
 def prepare(inputs: Inputs, output: str | Path) -> None:
     """Run the strategy's prepare step."""
     connecting = Connecting(inputs)
-    sources, targets = ({t: p.all for t, p in side.items()} for side in (connecting.sources, connecting.targets))
-    arrays = connecting.strategy.prepare(sources, targets)
+    arrays = connecting.strategy.prepare(*connecting.all)
     write_prepared(output, hdf5.combine("prepare", connecting.digest), arrays)
 
 
@@ -184,26 +190,37 @@ class _Computer:
         own = connecting.sources if _by_source(connecting) else connecting.targets
         self.spans = {t: population.of_units() for t, population in own.items()}
         self.units = sorted({unit for spans in self.spans.values() for unit in spans})
-        counts = {t: self._counts(spans) for t, spans in self.spans.items()}
+        sides = (connecting.strategy.presynaptic, connecting.strategy.postsynaptic)
+        self.labels, self.labels_of_others = (
+            side.labels for side in (sides if _by_source(connecting) else sides[::-1])
+        )
+        counts = {t: self._counts(t, spans) for t, spans in self.spans.items()}
         self.cost = sum(counts.values()) if counts else np.empty(0)
         self.bounds = connecting.built.grid.bounds(np.array([chunk for _, chunk in self.units], np.uint64))
         self.prepared = read_prepared(connecting.inputs.prepared)
         self.edges = {e.name: e for e in map(Edges, connecting.inputs.edges)}
         rng = stream(connecting.built.slice["seed"], "connect", connecting.name, "deal")
-        n_sources = {t: population.n for t, population in connecting.sources.items()}
+        n_sources = {t: len(cells) for t, cells in connecting.all[0].items()}
         self.numbers = {} if _by_source(connecting) else connecting.strategy.deal(rng, n_sources, counts)
 
-    def _counts(self, spans: dict) -> np.ndarray:
-        return np.array([b - a for a, b in (spans.get(unit, (0, 0)) for unit in self.units)], np.int64)
+    def _counts(self, cell_type: str, spans: dict) -> np.ndarray:
+        """Return how many cells of a type there are to connect in each unit, (n_units,)."""
+        span = np.array([spans.get(unit, (0, 0)) for unit in self.units], np.int64).reshape(-1, 2)
+        if self.labels is None:
+            return span[:, 1] - span[:, 0]
+        own = self.connecting.all[0 if _by_source(self.connecting) else 1][cell_type].node_ids
+        first, last = np.searchsorted(own, span.T)
+        return last - first
 
     def __call__(self, i: int) -> Arrays:
         connecting, unit = self.connecting, self.units[i]
-        mine = {t: connecting.populations[t].run(*spans.get(unit, (0, 0))) for t, spans in self.spans.items()}
-        sources, targets = connecting.sources, connecting.targets
+        mine = {}
+        for t, spans in self.spans.items():
+            mine[t] = connecting.populations[t].run(*spans.get(unit, (0, 0))).labelled(self.labels)
         if _by_source(connecting):
-            sources, targets = mine, {t: self._candidates(p, i) for t, p in targets.items()}
+            sources, targets = mine, {t: self._candidates(t, i) for t in connecting.targets}
         else:
-            sources, targets = {t: self._candidates(p, i) for t, p in sources.items()}, mine
+            sources, targets = {t: self._candidates(t, i) for t in connecting.sources}, mine
         rng = stream(connecting.built.slice["seed"], "connect", connecting.name, "synapses", *unit)
         given = Given(self.prepared, self.edges, {pair: int(n[i]) for pair, n in self.numbers.items()})
         made = connecting.strategy.connect(sources, targets, rng, given)
@@ -215,11 +232,12 @@ class _Computer:
             arrays |= {f"{name}/{column}": array for column, array in ids.items()}
         return arrays
 
-    def _candidates(self, population: Population, i: int) -> Cells:
-        halo = self.connecting.strategy.halo_um
+    def _candidates(self, cell_type: str, i: int) -> Cells:
+        connecting, halo = self.connecting, self.connecting.strategy.halo_um
         if halo is None:
-            return population.all
-        return population.near(self.connecting.built.grid, self.bounds[0][i], self.bounds[1][i], halo)
+            return connecting.all[1 if _by_source(connecting) else 0][cell_type]
+        near = connecting.populations[cell_type].near(connecting.built.grid, self.bounds[0][i], self.bounds[1][i], halo)
+        return near.labelled(self.labels_of_others)
 
     def _ids(self, synapses: Synapses | None, sources: Cells, targets: Cells) -> Arrays:
         """Return synapses by node id, ordered by (target, source)."""

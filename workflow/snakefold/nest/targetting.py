@@ -1,15 +1,16 @@
 """Which cells a device is connected to: the strategies of a description, and how they choose in the simulate job.
 
 A slice has the cell types under `targets` and, where not all of their cells are meant, a rule under `subset`:
-{"ids": {cell type: [node ids]}}, {"sphere": {"origin", "radius"}} or {"cylinder": {"origin", "axis", "radius"}}, um;
-and then, of those, {"sample": n of each type} and {"count": n of each type} or {"fraction": of each type}. What is
-drawn is a prefix of one keyed permutation per device and cell type, so that a larger number contains a smaller one, and
-nothing else of the description enters it but {"seed": ...}, where the targetting has one of its own. The strategies
-mean what they mean in the BSB, whose names they have.
+{"ids": {cell type: [node ids]}}, {"labels": [...]}, {"sphere": {"origin", "radius"}}, um, or {"cylinder": {"origin",
+"axis", "radius"}}; and then, of those, {"sample": n of each type} and {"count": n of each type} or {"fraction": of each
+type}. What is drawn is a prefix of one keyed permutation per device and cell type, so that a larger number contains a
+smaller one, and nothing else of the description enters it but {"seed": ...}, where the targetting has one of its own.
+The strategies mean what they mean in the BSB, whose names they have.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,14 +21,22 @@ from snakefold.config.context import current
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.rng import Rng, drawn_with, own_seed
+from snakefold.sonata.labels import fault as label_fault
+from snakefold.sonata.labels import labelled as labelled_in
 from snakefold.sonata.nodes import Nodes
 from snakefold.streams import stream
 
 ACROSS = {"x": (1, 2), "y": (0, 2), "z": (0, 1)}  # axis of a cylinder -> the coordinates of its origin
 
+SHAPES = {"sphere", "cylinder"}  # rules that ask where cells are
 MOST_CELLS = 2**32 - 1
 
 Chosen = dict[str, np.ndarray | None]  # cell type -> (n,) int64 node ids, rising; None for all of its cells
+
+
+def _is_entity(circuit: Node, cell_type: str) -> bool:
+    known = vars(circuit).get("cell_types") or {}
+    return cell_type in known and bool(known[cell_type].entity)
 
 
 def simulated_of(node: Node, key: str, names: list[str], simulated: list[str]) -> list[str]:
@@ -66,6 +75,8 @@ class Targetting(Node):
         rng : the seeds that it may name
         """
         targets, rule = self.cell_types(simulated), self.subset()
+        if rule.keys() & SHAPES:
+            targets = [t for t in targets if not _is_entity(self.root(), t)]
         for mistake in faults(rule, {t: n_cells[t] for t in targets if t in n_cells}):
             current().mistake((*self.path, *mistake.path), mistake.message)
         return {"targets": targets} | ({"subset": rule | own_seed(self, rng)} if rule else {})
@@ -175,14 +186,17 @@ class ById(_Some):
 
 
 class ByLabel(_OfModels):
-    """The cells with some labels."""
+    """The cells with any of some labels."""
 
     labels = Attribute(
-        types.ListOf(types.string()),
+        types.ListOf(types.string(), distinct=True),
         required=True,
-        constraint=lambda node, value: "not yet supported: labels, as cells have none yet",
-        doc="Labels; not yet supported.",
+        constraint=label_fault,
+        doc="Labels, any of which the cells have; an empty list for cells without labels.",
     )
+
+    def chosen(self) -> dict:
+        return {"labels": list(self.labels or [])}
 
 
 class InCylinder(_OfModels):
@@ -254,7 +268,7 @@ def faults(rule: Mapping, n_cells: Mapping[str, int]) -> list[Mistake]:
             known = f"0 to {n - 1}" if n else "none"
             found.append(Mistake(f'no cell {listed(outside, 5)} of "{cell_type}" (cells: {known})', ("ids", cell_type)))
             continue
-        if "sphere" in rule or "cylinder" in rule:
+        if rule.keys() & {*SHAPES, "labels"}:
             continue
         found += _drawn(rule, len(ids) if "ids" in rule else n, cell_type)[1]
     return found
@@ -280,12 +294,14 @@ def choose(
     n: int,
     positions: Callable[[], np.ndarray],
     rng: np.random.Generator,
+    labelled: Callable[[list[str]], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Return (m,) int64, rising: the node ids that a rule chooses of the n cells of a type.
 
     Parameters
     ----------
     positions : returns (n, 3) float32, um
+    labelled : returns which cells have any of some labels, (n,) bool; not asked where the rule has none
 
     Raises
     ------
@@ -296,7 +312,9 @@ def choose(
     ids, where = np.arange(n, dtype=np.int64), ""
     if "ids" in rule:
         ids = np.array(rule["ids"].get(cell_type, []), np.int64)
-    for shape in ("sphere", "cylinder"):
+    if "labels" in rule:
+        ids, where = np.flatnonzero(labelled(rule["labels"])), " with these labels"
+    for shape in sorted(SHAPES):
         if shape in rule:
             ids, where = np.flatnonzero(_inside(shape, rule[shape], positions())), f" in the {shape}"
     m, found = _drawn(rule, len(ids), cell_type, where)
@@ -331,7 +349,9 @@ def chosen_by_all(simulation: Mapping, nodes: Mapping[str, Path]) -> dict[str, C
             rng = stream(seed, "simulate", simulation["name"], "target", name, cell_type)
             with Nodes(nodes[cell_type]) as file:
                 try:
-                    devices[name][cell_type] = choose(device["subset"], cell_type, file.n, file.positions, rng)
+                    devices[name][cell_type] = choose(
+                        device["subset"], cell_type, file.n, file.positions, rng, partial(labelled_in, file)
+                    )
                 except UserError as error:
                     root = ("simulations", simulation["name"], "devices", name, "targetting")
                     mistakes += [Mistake(m.message, (*root, *m.path)) for m in error.mistakes]

@@ -8,7 +8,8 @@ An indicator is plain JSON, made from the description:
 * {"ratio": r, "of": [indicators of the other type, one per strategy that places it]}
 * {"local_ratio": r, "partitions": [...], "of": [{"indicator", "partitions", "strategy"}]}: r times the cells that the
   other type has in the same chunk. "partitions" are those of the strategy that places them; "strategy" is its
-  component, where it deals cells out in its own way
+  component, where it deals cells out in its own way; then "setting" is [its name, its seed, the type, its radius], um,
+  where it knows all its cells beforehand
 
 Totals are rounded once, half to even, never chunk by chunk.
 """
@@ -206,8 +207,11 @@ def _others(indicator: dict, space: Space, chunks: np.ndarray) -> Iterator[np.nd
         there, volume = pieces.volumes()
         n, share = total(other["indicator"], space), shares(other["indicator"], space, there, volume)
         if "strategy" in other:
-            strategy = components.restore(other["strategy"], "", dict(space.files))
-            there, (counts,) = strategy.deal({"": n}, {"": share}, pieces, space.grid)
+            strategy, cell_type = components.restore(other["strategy"], "", dict(space.files)), ""
+            if "setting" in other:
+                name, seed, cell_type, radius = other["setting"]
+                strategy.setting = replace(strategy.setting, name=name, seed=seed, radii={cell_type: radius})
+            there, (counts,) = strategy.deal({cell_type: n}, {cell_type: share}, pieces, space.grid)
         else:
             counts = deal(n, share)
         _, here, at = np.intersect1d(chunks, there, assume_unique=True, return_indices=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from snakefold import hdf5
 from snakefold.fanout.journal import remove
+from snakefold.placement.distribute import merged, recoded
 from snakefold.placement.tile import Inputs, Placing
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile
@@ -34,13 +35,13 @@ def gather_cells(
         ]
         tiles_of.append([list(same) for same in zip(*passes, strict=True)])
         at += n_tiles * placing.strategy.n_passes
-    partitions = sorted({p for placing in placings for p in placing.strategy.partitions})
+    partitions = sorted({p for placing in placings for p in _partitions_of(placing)})
+    kinds = [placing.column_types(cell_type) for placing in placings]
     columns: dict[str, object] = {"partition": tuple(partitions)} if len(partitions) > 1 else {}
-    for placing in placings:
-        columns |= placing.strategy.columns
-    constants = placings[0].constants(cell_type)
+    columns |= merged([{name: kind for name, kind in own.items() if name != "partition"} for own in kinds])
+    constants = {name: value for name, value in placings[0].constants(cell_type).items() if name not in columns}
     constants.pop("partition", None)
-    if len(partitions) == 1:
+    if len(partitions) == 1 and partitions[0]:
         constants["partition"] = partitions[0]
     table = _table(cell_type, placings, tiles_of)
     digests = [group[0].digest for (group, *_) in tiles_of]
@@ -48,7 +49,7 @@ def gather_cells(
         output,
         cell_type,
         int(table.offsets[-1]),
-        _blocks(cell_type, placings, tiles_of, partitions, columns),
+        _blocks(cell_type, placings, tiles_of, partitions, kinds, columns),
         table,
         hdf5.combine("nodes", cell_type, *digests),
         columns=columns,
@@ -72,12 +73,17 @@ def _table(cell_type: str, placings: list[Placing], tiles_of: list) -> Chunks:
     return Chunks(names, np.concatenate(block), np.concatenate(chunk), offsets)
 
 
+def _partitions_of(placing: Placing) -> list[str]:
+    """Return the partitions that the cells of a strategy are in, sorted; a nameless one where there are none."""
+    return sorted(placing.partition_names) or [""]
+
+
 def _blocks(
-    cell_type: str, placings: list[Placing], tiles_of: list, partitions: list[str], columns: dict
+    cell_type: str, placings: list[Placing], tiles_of: list, partitions: list[str], kinds: list[dict], columns: dict
 ) -> Iterator[dict]:
     """Yield the cells tile by tile; the chunks of several passes are put in chunk order."""
-    for placing, groups in zip(placings, tiles_of, strict=True):
-        own = np.searchsorted(partitions, sorted(placing.strategy.partitions)).astype(np.uint32)
+    for placing, groups, kind_of in zip(placings, tiles_of, kinds, strict=True):
+        own = np.searchsorted(partitions, _partitions_of(placing)).astype(np.uint32)
         for group in groups:
             parts = [tile.read(cell_type) for tile in group]
             block = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -88,7 +94,9 @@ def _blocks(
                 block = {name: column[order] for name, column in block.items()}
             if "partition" in columns:
                 block["partition"] = own[block["partition"]] if "partition" in block else np.full(n, own[0])
-            for name, dtype in columns.items():
-                block.setdefault(name, np.zeros(n, "u4" if isinstance(dtype, tuple) else dtype))
+            for name in columns.keys() - {"partition"}:
+                constant = placing.constants(cell_type).get(name)
+                given = block.get(name) if constant is None else np.full(n, constant)
+                block[name] = recoded(given, kind_of.get(name), columns[name], n)
             if n:
                 yield block

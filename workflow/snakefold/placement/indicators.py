@@ -109,6 +109,9 @@ def indicator(
     of = []
     for placer, its in zip(placers, others, strict=True):
         component = {"strategy": components.record(placer)} if placer.deals() else {}
+        if placer.whole:
+            radius = placer.radius_of(other, cell_types[other].spatial) or 0.0
+            component["setting"] = [placer.node_name, placer.root().seed_of(placer), other, radius]
         of.append({"indicator": its, "partitions": list(placer.partitions)} | component)
     return {"local_ratio": found.value, "partitions": partitions, "of": of}
 

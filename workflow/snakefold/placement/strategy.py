@@ -14,11 +14,28 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.placement.counts import deal
+from snakefold.placement.distribute import Distribute
 from snakefold.placement.indicators import Indicators
 from snakefold.rng import drawn_with
 from snakefold.topology.chunks import Grid, Pieces
 
 Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a strategy needs of the description besides its own attributes, where it knows all its cells beforehand.
+
+    Attributes
+    ----------
+    name : its name
+    seed : the seed that it draws with
+    radii : soma radius by cell type, um; 0 where none is given
+    """
+
+    name: str = ""
+    seed: int = 0
+    radii: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,11 +72,13 @@ class Given:
 
     Attributes
     ----------
-    prepared : the arrays of its `prepare` step
+    bounds : the boxes around its partitions, (n_partitions, 2, 3), um: lower and upper corners
+    prepared : the arrays of its `prepare` step, and those that it has `compiled`
     cells : cells of the strategies it depends on, by type, in the chunks within its halo
     earlier : positions of its own cells of earlier passes, by type, (n, 3) float32, in the chunks within its halo
     """
 
+    bounds: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 3)))
     prepared: Mapping[str, np.ndarray] = field(default_factory=dict)
     cells: Mapping[str, Cells] = field(default_factory=dict)
     earlier: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -73,7 +92,9 @@ class PlacementStrategy(Node):
     algorithm_version : raise it when the same description gives other cells than before
     halo_um : how far around its chunk it reads cells placed earlier
     n_passes : colours of chunks that are placed one after the other (see `colour`)
-    columns : further columns of its cells, name -> dtype
+    columns : further columns of its cells, name -> dtype, or a tuple of all the strings that there can be
+    located : whether its cells are somewhere; those of no place are all at 0, 0, 0 in the node files
+    whole : whether it knows all its cells beforehand (see `placement.whole`); it has its `setting` then
     """
 
     kind: ClassVar[str] = "placement"
@@ -81,7 +102,10 @@ class PlacementStrategy(Node):
     algorithm_version: ClassVar[int] = 1
     halo_um: float = 0.0
     n_passes: ClassVar[int] = 1
-    columns: ClassVar[dict[str, str]] = {}
+    columns: ClassVar[dict[str, object]] = {}
+    whole: ClassVar[bool] = False
+    located: ClassVar[bool] = True
+    setting: Setting = Setting()
     cost_per_cell_s: ClassVar[float] = 2e-6
 
     cell_types = Attribute(
@@ -106,7 +130,12 @@ class PlacementStrategy(Node):
     )
     rng = drawn_with()
 
-    distribute = types.later("Morphologies, rotations and properties of the cells.")
+    distribute = Attribute(
+        types.NodeOf(Distribute),
+        default=lambda node: Distribute.build({}, (*node.path, "distribute"), node),
+        semantic=False,  # a slice has the record of each distributor
+        doc="Rotations and further properties of the cells.",
+    )
 
     def radius_of(self, cell_type: str, own: Indicators) -> float | None:
         """Return the soma radius, um, of a type's cells here, where its own `spatial` says `own`."""
@@ -123,6 +152,10 @@ class PlacementStrategy(Node):
 
     def warnings(self, totals: dict[str, int], radii: dict[str, float], volume: float) -> list[str]:
         """Return what a user should know, as in `faults`."""
+        return []
+
+    def misfits(self, totals: dict[str, int], radii: dict[str, float], boxes: np.ndarray) -> list[str]:
+        """Return what makes it impossible, as in `faults`, given the boxes of its partitions, (n_partitions, 2, 3)."""
         return []
 
     def deal(
@@ -142,6 +175,10 @@ class PlacementStrategy(Node):
         """
         counts = [deal(n, shares[cell_type]) for cell_type, n in totals.items()]
         return pieces.by_chunk()[0], np.array(counts, np.int64).reshape(len(totals), -1)
+
+    def compiled(self, totals: dict[str, int], pieces: Pieces, grid: Grid) -> Arrays:
+        """Return what its build job leaves for all chunks, which find it in `Given.prepared`."""
+        return {}
 
     def prepare(self, pieces: Pieces, grid: Grid) -> Arrays:
         """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`.
@@ -179,11 +216,17 @@ class AfterPlacement(Node):
 
     A hook declares the cell types that it `rewrites` and `adds`; what it returns goes to the next stage, never back
     into a file.
+
+    Class attributes
+    ----------------
+    algorithm_version : raise it when the same description gives other cells than before
+    keeps_cells : whether the number of cells is the same after it
     """
 
     kind: ClassVar[str] = "after_placement"
     chosen_by: ClassVar[str] = "strategy"
     algorithm_version: ClassVar[int] = 1
+    keeps_cells: ClassVar[bool] = False
 
     rewrites = Attribute(
         types.ListOf(types.Reference("cell_types", "cell type"), distinct=True),
@@ -201,6 +244,10 @@ class AfterPlacement(Node):
         doc="Hooks that come before; otherwise they run in the order of their names.",
     )
     rng = drawn_with()
+
+    def gives_labels(self) -> list[str] | None:
+        """Return the labels that cells may have from it (see `sonata.labels`), None where it cannot be told before."""
+        return None
 
     def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all cells of the types it rewrites and adds: {type: {"position": (n, 3) um, columns: (n,)}}."""

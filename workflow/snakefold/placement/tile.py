@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from snakefold import build, hdf5
+from snakefold import build, components, hdf5
 from snakefold.build import Built
 from snakefold.cells import open_populations
 from snakefold.errors import UserError, expects
 from snakefold.fanout import tile as fanout
 from snakefold.fanout.journal import Arrays, Journal
+from snakefold.placement.distribute import PlacedCells, Source, stored
 from snakefold.placement.strategy import Chunk, Given, PlacementStrategy
 from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.nodes import Chunks, write_nodes
@@ -82,22 +83,49 @@ class Placing:
         """Digest of all that its cells depend on."""
         return hdf5.combine("place", self.built.digest, *map(hdf5.digest_of, sorted(self.inputs.nodes)))
 
-    def column_types(self) -> dict[str, object]:
-        """Return the columns of its cells beside the positions: name -> dtype, or strings that are coded."""
-        several = {"partition": tuple(sorted(self.strategy.partitions))} if len(self.strategy.partitions) > 1 else {}
-        return several | self.strategy.columns
+    @cached_property
+    def distributors(self) -> list[Source]:
+        """What gives its cells their properties."""
+        return [
+            Source(name, components.restore(of["component"], name, self.built.files), of["seed"])
+            for name, of in sorted(self.built.slice.get("distribute", {}).items())
+        ]
+
+    @property
+    def partition_names(self) -> list[str]:
+        """The partitions that its cells are in."""
+        return self.strategy.partitions if self.strategy.located else []
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """The further columns that the strategy itself gives its cells."""
+        known = self.built.slice.get("columns", self.strategy.columns)
+        return {name: tuple(kind) if isinstance(kind, list) else kind for name, kind in known.items()}
+
+    def column_types(self, cell_type: str) -> dict[str, object]:
+        """Return the columns of its cells of a type beside the positions: name -> dtype, or strings that are coded."""
+        several = {"partition": tuple(sorted(self.partition_names))} if len(self.partition_names) > 1 else {}
+        about = self.built.slice["types"][cell_type]
+        properties = {c: kind for source in self.distributors for c, kind in source.columns(cell_type, about).items()}
+        return several | self.columns | properties
 
     def constants(self, cell_type: str) -> dict[str, object]:
         """Return the columns that are equal for all its cells of a type."""
-        partition, radius = self.strategy.partitions, self.built.slice["types"][cell_type]["radius"]
+        partition, radius = self.partition_names, self.built.slice["types"][cell_type]["radius"]
         constants = {"mtype": cell_type} | ({} if radius is None else {"radius": float(radius)})
-        return constants | ({"partition": partition[0]} if len(partition) == 1 else {})
+        constants |= {"partition": partition[0]} if len(partition) == 1 else {}
+        return {name: value for name, value in constants.items() if name not in self.columns}
 
 
 def prepare(inputs: Inputs, output: str | Path) -> None:
-    """Run the strategy's prepare step."""
+    """Run the prepare steps of the strategy and of its distributors."""
     placing = Placing(inputs)
-    arrays = placing.strategy.prepare(placing.pieces, placing.built.grid)
+    strategy, given = placing.strategy, (placing.pieces, placing.built.grid)
+    arrays = strategy.prepare(*given) if strategy.prepares() else {}
+    for source in placing.distributors:
+        if source.distributor.prepares():
+            made = source.distributor.prepare(*given)
+            arrays |= {f"{_distribute(source.name)}{name}": array for name, array in made.items()}
     write_prepared(output, hdf5.combine("prepare", placing.digest), arrays)
 
 
@@ -146,7 +174,7 @@ def place(
             [_join(made, cell_type, placing)],
             table,
             hdf5.combine("nodes", cell_type, placing.digest),
-            columns=placing.column_types(),
+            columns=placing.column_types(cell_type),
             constants=placing.constants(cell_type),
         )
     book.finish()
@@ -158,9 +186,17 @@ class _Computer:
     def __init__(self, placing: Placing, chunks: np.ndarray, counts: np.ndarray):
         self.placing, self.chunks, self.counts = placing, chunks, counts
         self.lower, self.upper = placing.built.grid.bounds(chunks)
+        self.bounds = placing.pieces.bounds(len(placing.strategy.partitions))
         self.populations = open_populations(placing.inputs.nodes)
         self.earlier = _Earlier(placing) if placing.inputs.earlier else None
-        self.prepared = read_prepared(placing.inputs.prepared)
+        self.prepared = placing.built.compiled | read_prepared(placing.inputs.prepared)
+        self.prepared_of = {
+            source.name: _below(_distribute(source.name), self.prepared) for source in placing.distributors
+        }
+        of_strategy = placing.built.arrays["counts"]
+        self.first = (np.cumsum(of_strategy, axis=1) - of_strategy)[
+            :, np.searchsorted(placing.built.arrays["chunks"], chunks)
+        ]
 
     def __call__(self, i: int) -> Arrays:
         strategy, name = self.placing.strategy, self.placing.built.slice["name"]
@@ -171,12 +207,12 @@ class _Computer:
         chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, grid, densities)
         rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
         placed = strategy.place(chunk, rng, self._given(chunk))
-        several = len(strategy.partitions) > 1
+        several = len(self.placing.partition_names) > 1
         domains = (
             {p: domain_of(pieces.take(pieces.partition == p)) for p in np.unique(pieces.partition)} if several else {}
         )
         arrays = {}
-        for cell_type, wanted in counts.items():
+        for at, (cell_type, wanted) in enumerate(counts.items()):
             columns = dict(placed.get(cell_type, {"position": np.empty((0, 3))}))
             exact = np.asarray(columns.pop("position"))
             position = exact.astype(np.float32)
@@ -187,14 +223,26 @@ class _Computer:
             if several:
                 order = np.argsort(np.argsort(strategy.partitions))
                 arrays[f"{cell_type}/partition"] = order[_partition_of(exact, domains)].astype(np.uint32)
-            for column, dtype in strategy.columns.items():
-                arrays[f"{cell_type}/{column}"] = np.asarray(columns.get(column, np.zeros(len(position))), dtype)
+            for column, kind in self.placing.columns.items():
+                values = columns.get(column, np.zeros(len(position), np.uint32))
+                arrays[f"{cell_type}/{column}"] = stored(values, kind, len(position), f'"{column}" of {cell_type}')
+            arrays |= self._distributed(cell_type, position, chunk.id, int(self.first[at, i]))
         return arrays
+
+    def _distributed(self, cell_type: str, position: np.ndarray, chunk: int, first: int) -> Arrays:
+        about, name = self.placing.built.slice["types"][cell_type], self.placing.built.slice["name"]
+        made = {}
+        for source in self.placing.distributors:
+            rng = stream(source.seed, "distribute", name, source.name, cell_type, chunk)
+            cells = PlacedCells(cell_type, position, first, chunk, about, self.prepared_of[source.name])
+            made |= {f"{cell_type}/{column}": values for column, values in source(cells, rng).items()}
+        return made
 
     def _given(self, chunk: Chunk) -> Given:
         grid, halo = self.placing.built.grid, self.placing.strategy.halo_um
         cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.populations.items()}
-        return Given(self.prepared, cells, {} if self.earlier is None else self.earlier.near(chunk, halo))
+        earlier = {} if self.earlier is None else self.earlier.near(chunk, halo)
+        return Given(self.bounds, self.prepared, cells, earlier)
 
 
 class _Earlier:
@@ -216,6 +264,14 @@ class _Earlier:
         return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
 
 
+def _distribute(name: str) -> str:
+    return f"@distribute/{name}/"
+
+
+def _below(prefix: str, arrays: Arrays) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def _partition_of(position: np.ndarray, domains: dict[int, Domain]) -> np.ndarray:
     """Return which partition holds each position, (n,) uint32; the first of several, and where none does."""
     code = np.zeros(len(position), np.uint32)
@@ -226,5 +282,7 @@ def _partition_of(position: np.ndarray, domains: dict[int, Domain]) -> np.ndarra
 
 def _join(made: list[Arrays], cell_type: str, placing: Placing) -> Arrays:
     columns = {"x": "f4", "y": "f4", "z": "f4"}
-    columns |= {name: "u4" if isinstance(kind, tuple) else kind for name, kind in placing.column_types().items()}
+    columns |= {
+        name: "u4" if isinstance(kind, tuple) else kind for name, kind in placing.column_types(cell_type).items()
+    }
     return {c: np.concatenate([np.empty(0, d), *(a[f"{cell_type}/{c}"] for a in made)]) for c, d in columns.items()}

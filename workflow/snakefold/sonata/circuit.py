@@ -13,6 +13,8 @@ from pathlib import Path
 from snakefold import hdf5
 from snakefold.errors import UserError, listed
 from snakefold.sonata.edges import Edges
+from snakefold.sonata.labels import COLUMN as LABELS
+from snakefold.sonata.labels import holding, labels_of
 from snakefold.sonata.nodes import Nodes
 
 VERSION = 2.4  # of the SONATA extension that libsonata and bluepysnap read
@@ -86,27 +88,37 @@ def _csv(name: str | None) -> str | None:
 
 
 def node_sets(node_files: Iterable[str | Path], further: Mapping[str, object] | None = None) -> dict:
-    """Return the node sets: one per cell type, one per partition, All, and further ones.
+    """Return the node sets: one per cell type, one per partition, one per label, All, and further ones.
 
-    A partition that is named as a cell type is called partition_<name>. Cell types without cells are left out.
+    A partition that is named as a cell type is called partition_<name>, a label that is named as one of these
+    label_<name>. Cell types without cells are left out.
 
     Parameters
     ----------
-    node_files : one population each; partitions are the strings of their library column `partition`
+    node_files : one population each; partitions are the strings of their library column `partition`, labels
+        those of `labels` (see `labels`)
     further : name -> rule, as in {"layer4": {"layer": ["4"]}}; these win
     """
     types: list[str] = []
     partitions: list[str] = []
+    labels: dict[str, dict[str, list[str]]] = {}  # label -> cell type -> its strings that hold it
     for path in node_files:
         with Nodes(path) as nodes:
             if not nodes.n:
                 continue
             types.append(nodes.population)
+            strings = nodes.library(LABELS) or ()
+            for label in {label for string in strings for label in labels_of(string)}:
+                labels.setdefault(label, {})[nodes.population] = holding(strings, [label])
             if isinstance(strings := nodes.columns.get("partition"), tuple):
-                partitions += [name for name in strings if name not in partitions]
+                partitions += [name for name in strings if name and name not in partitions]
     sets: dict[str, object] = {name: {"population": name} for name in types}
     for name in sorted(partitions):
         sets[f"partition_{name}" if name in sets else name] = {"partition": name}
+    for label, by_type in sorted(labels.items()):
+        strings = sorted({string for held in by_type.values() for string in held})
+        name = f"label_{label}" if label in sets or label == "All" else label
+        sets[name] = {"population": sorted(by_type), LABELS: strings}
     sets.setdefault("All", sorted(types))
     return sets | dict(further or {})
 

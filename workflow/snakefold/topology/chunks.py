@@ -82,6 +82,13 @@ class Pieces:
         chunks, first = self.by_chunk()
         return np.add.reduceat(self.amounts[column], first[:-1]) if len(chunks) else np.empty(0)
 
+    def bounds(self, n_partitions: int) -> np.ndarray:
+        """Return the box around the pieces of each partition, (n_partitions, 2, 3), um; nan where it has none."""
+        bounds = np.full((n_partitions, 2, 3), np.nan)
+        np.fmin.at(bounds[:, 0], self.partition, self.lower)
+        np.fmax.at(bounds[:, 1], self.partition, self.upper)
+        return bounds
+
     def select(self, start: int, stop: int) -> "Pieces":
         """Return a run of pieces."""
         return self.take(slice(start, stop))
@@ -165,11 +172,11 @@ class Nearby:
         ijk = np.indices(extent.astype(np.int64)).reshape(3, -1).T + first.astype(np.int64)
         codes = np.sort(encode(ijk))
         start, stop = (np.searchsorted(self._sorted, codes, side) for side in ("left", "right"))
-        there = np.repeat(start, stop - start) + _counted(stop - start)
+        there = np.repeat(start, stop - start) + counted(stop - start)
         return np.sort(self._order[there])
 
 
-def _counted(n: np.ndarray) -> np.ndarray:
+def counted(n: np.ndarray) -> np.ndarray:
     """Return 0, 1, ..., n[0] - 1, 0, 1, ..., n[1] - 1, and so on."""
     return np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
 

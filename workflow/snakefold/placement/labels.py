@@ -1,0 +1,131 @@
+"""Labelling cells: a hook after placement that gives labels to cells, chosen by place, by property and by chance.
+
+What labels do: node_sets.json has a cell set for each, `by_label` connects devices to the cells that have some, and
+`labels` of presynaptic or postsynaptic cells connects those.
+"""
+
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from snakefold.config import types
+from snakefold.config.nodes import Attribute, Node, unset
+from snakefold.errors import UserError, listed
+from snakefold.placement.counts import MOST_CELLS
+from snakefold.placement.strategy import AfterPlacement, Arrays
+from snakefold.sonata.labels import COLUMN, with_labels
+
+
+class Sphere(Node):
+    """A sphere."""
+
+    origin = Attribute(types.Vector(types.number()), required=True, unit="um", doc="Centre.")
+    radius = Attribute(types.number(above=0), required=True, unit="um", doc="Cells closer to the centre are in it.")
+
+    def holds(self, positions: np.ndarray) -> np.ndarray:
+        """Return which positions, (n, 3) um, are in it, (n,) bool."""
+        return ((positions.astype(np.float64) - self.origin) ** 2).sum(axis=1) < self.radius**2
+
+
+class Box(Node):
+    """A box along the axes."""
+
+    origin = Attribute(types.Vector(types.number()), required=True, unit="um", doc="Lower corner; it is in the box.")
+    dimensions = Attribute(types.Vector(types.number(above=0)), required=True, unit="um", doc="Extents.")
+
+    def holds(self, positions: np.ndarray) -> np.ndarray:
+        """Return which positions, (n, 3) um, are in it, (n,) bool."""
+        part = positions.astype(np.float64) - self.origin
+        return ((part >= 0) & (part < self.dimensions)).all(axis=1)
+
+
+def _one_of_two(node: "LabelCells", _: float) -> str | None:
+    return None if node.count is None else "a count is given, too; give one of the two"
+
+
+class LabelCells(AfterPlacement):
+    """Gives labels to cells: to all of some types, or to those that are in a place, have a property, or are drawn.
+
+    What is said of place and properties must all hold; `count` or `fraction` is drawn from the cells of each type of
+    which it does. Cells keep the labels that they have.
+    """
+
+    algorithm_version: ClassVar[int] = 1
+    keeps_cells: ClassVar[bool] = True
+
+    rewrites = Attribute(
+        types.ListOf(types.Reference("cell_types", "cell type"), least=1, distinct=True),
+        required=True,
+        key="cell_types",
+        doc="Cell types whose cells it labels.",
+    )
+    adds = unset
+
+    labels = Attribute(
+        types.ListOf(types.name(), least=1, distinct=True), required=True, doc="The labels, as in [active, deep]."
+    )
+    partitions = Attribute(
+        types.ListOf(types.Reference("partitions", "partition"), distinct=True),
+        default=lambda node: [],
+        doc="Partitions that the cells are in; any if not given.",
+    )
+    sphere = Attribute(types.NodeOf(Sphere), doc="A sphere that the cells are in.")
+    box = Attribute(types.NodeOf(Box), doc="A box that the cells are in.")
+    where = Attribute(
+        types.DictOf(
+            types.ListOrOne(types.OneOf((lambda v: isinstance(v, str), types.string()), (bool, types.number())))
+        ),
+        default=lambda node: {},
+        doc="Properties that the cells have: a value or several by property, as in {etype: [cAD, bNAC]}.",
+    )
+    count = Attribute(types.integer(min=0, max=MOST_CELLS), doc="How many cells of each type, drawn at random.")
+    fraction = Attribute(
+        types.number(min=0, max=1),
+        constraint=_one_of_two,
+        doc="Which part of the cells of each type, drawn at random: floor(fraction * number), computed exactly.",
+    )
+
+    def gives_labels(self) -> list[str]:
+        return list(self.labels or [])
+
+    def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
+        made = {}
+        for cell_type in sorted(self.rewrites):
+            of = cells[cell_type]
+            ids = np.flatnonzero(self._chosen(cell_type, of))
+            n = self._drawn(cell_type, len(ids))
+            which = np.zeros(len(of["position"]), bool)
+            which[ids[rng.permutation(len(ids))[:n]]] = True
+            made[cell_type] = of | {COLUMN: with_labels(of.get(COLUMN), which, self.labels)}
+        return made
+
+    def _chosen(self, cell_type: str, of: Arrays) -> np.ndarray:
+        """Return which cells of a type are where, and have what, is said, (n,) bool."""
+        chosen = np.ones(len(of["position"]), bool)
+        for shape in (self.sphere, self.box):
+            if shape is not None:
+                chosen &= shape.holds(of["position"])
+        properties = {n: v if isinstance(v, list) else [v] for n, v in self.where.items()}
+        properties |= {"partition": self.partitions} if self.partitions else {}
+        for name, values in properties.items():
+            if name not in of:
+                known = sorted(of.keys() - {"position"})
+                raise UserError(f'"{cell_type}" has no property "{name}" (properties: {listed(known, 20)})')
+            column, texts = of[name], [v for v in values if isinstance(v, str)]
+            if len(texts) != (len(values) if column.dtype.kind in "OUS" else 0):
+                kind = "strings" if column.dtype.kind in "OUS" else "numbers"
+                raise UserError(f'"{name}" of "{cell_type}" should be compared with: {kind} (got: {listed(values)})')
+            chosen &= np.isin(column, np.asarray(values, object if texts else column.dtype))
+        return chosen
+
+    def _drawn(self, cell_type: str, n: int) -> int:
+        if self.count is not None and self.count > n:
+            what = f'{self.count} cells are to be labelled, but there {"is" if n == 1 else "are"} {n} of "{cell_type}"'
+            raise UserError(f"{what} that can be")
+        if self.count is not None:
+            return self.count
+        return n if self.fraction is None else int(Fraction(repr(self.fraction)) * n)
+
+
+LabelCells.adds = ()  # it adds no cell types, and no description can say that it does
