@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -136,7 +138,7 @@ def test_no_point_that_is_left_out_was_farther_than_epsilon(points, epsilon):
     kept = op.simplify(whole, epsilon)
     at = (kept.radii - 1).astype(int)
     assert at[0] == 0 and at[-1] == len(points) - 1
-    for a, b in zip(at[:-1], at[1:], strict=True):
+    for a, b in pairwise(at):
         assert (op._from_line(whole.points[a + 1 : b], whole.points[a], whole.points[b]) <= epsilon).all()
 
 

@@ -20,6 +20,7 @@ from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
+from snakefold.morphology.description import Recipe
 from snakefold.needs import Needs
 from snakefold.nest import modules
 from snakefold.nest.description import result_files
@@ -121,6 +122,10 @@ class Plan:
         """Return the library of an extension module that is compiled."""
         return self.path("build/module", f"{module}.so")
 
+    def morphology(self, name: str) -> str:
+        """Return the file of a morphology that other programs read."""
+        return self.path("morphologies", f"{name}.swc")
+
     def nodes(self, cell_type: str) -> str:
         """Return the final node file of a cell type."""
         return self.path("nodes", f"{cell_type}.h5")
@@ -167,6 +172,10 @@ class Plan:
     def _attributes(self, part: str) -> dict:
         return self.parts[part].slice["component"]["attributes"]
 
+    def morphologies(self) -> list[str]:
+        """Return the names of the circuit's morphologies."""
+        return [part.removeprefix("morphology/") for part in self.parts if part.startswith("morphology/")]
+
     def simulation_outputs(self, name: str) -> list[str]:
         """Return the files that a simulation writes."""
         files = result_files(self.parts[f"simulate/{name}"].slice)
@@ -177,6 +186,7 @@ class Plan:
         return [
             *(self.nodes(t) for t in self.cell_types),
             *(self.edges(s) for s in self.edge_sets()),
+            *(self.morphology(m) for m in self.morphologies()),
             *map(self.path, ("circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")),
         ]
 
@@ -296,6 +306,7 @@ def make(
         box = loaded.boxes[name]
         slice_ = {"phase": "partition", "name": name, "box": [box.lower, box.upper]}
         parts[f"partition/{name}"] = _part(slice_, circuit.partitions[name])
+    parts |= {f"morphology/{recipe.name}": _morphology_part(recipe) for recipe in circuit.recipes}
     placements = {name: _placement(loaded, name, tiles, parts) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", circuit, parts)
     connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
@@ -371,6 +382,20 @@ def _part(
     return Part(slice_, {digest: files[digest] for digest in named_files(slice_)}, inputs)
 
 
+def _morphology_part(recipe: Recipe) -> Part:
+    slice_ = {
+        "schema": hdf5.SCHEMA_VERSION,
+        "phase": "morphology",
+        "name": recipe.name,
+        "file": {"blake2b": recipe.file.digest},
+        "format": recipe.file.path.suffix.lower(),
+        "component": components.record(recipe.parser),
+        "pipeline": [components.record(step) for step in recipe.steps],
+    }
+    files = {recipe.file.digest: str(recipe.file.path)} | components.data_files(recipe.parser, *recipe.steps)
+    return Part(json.loads(canonical(slice_)), files)
+
+
 def _grid(circuit) -> dict:
     return {"origin": circuit.network.origin, "size": circuit.network.chunk_size}
 
@@ -382,6 +407,7 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
             "radius": strategy.radius_of(t, circuit.cell_types[t].spatial),
             "indicator": circuit.indicator(strategy, t),
         }
+        | ({"morphologies": shapes} if (shapes := circuit.morphologies_of(strategy, t)) else {})
         for t in strategy.cell_types
     }
     n_cells = sum(loaded.totals[name].values())

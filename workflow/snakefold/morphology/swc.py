@@ -113,7 +113,7 @@ def _row(words: Sequence[str]) -> tuple[list[float], str]:
 def _reached(parents: np.ndarray) -> np.ndarray:
     """Return which points, (n,) bool, descend from a first one: pointers are doubled until they end or go round."""
     up = np.append(np.where(parents < 0, len(parents), parents), len(parents))
-    for _ in range(int(len(up)).bit_length() + 1):
+    for _ in range(len(up).bit_length() + 1):
         up = up[up]
     return up[:-1] == len(parents)
 
