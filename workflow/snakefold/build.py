@@ -15,7 +15,7 @@ import numpy as np
 from snakefold import components, hdf5
 from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
-from snakefold.errors import UserError
+from snakefold.errors import UserError, expects
 from snakefold.morphology import swc
 from snakefold.morphology.description import made
 from snakefold.morphology.morphology import Morphology
@@ -23,6 +23,7 @@ from snakefold.placement.counts import Space, shares, total
 from snakefold.placement.strategy import Setting
 from snakefold.slices import canonical, content_digest, named_files, read_slice
 from snakefold.sonata.columns import mapped
+from snakefold.streams import stream
 from snakefold.topology.boxes import Box
 from snakefold.topology.chunks import Grid, decode
 from snakefold.topology.tiles import boundaries
@@ -128,9 +129,15 @@ def _partition(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
 
 def _morphology(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
     """Return the arrays of a morphology (see `morphology.morphology`)."""
-    parser = components.restore(slice_["component"], slice_["name"], files)
+    component = components.restore(slice_["component"], slice_["name"], files)
+    if "templates" in slice_:
+        rng = stream(slice_["seed"], "generate", *slice_["for"], slice_["index"])
+        shape = component.generate(slice_["index"], {name: parts[name].morphology for name in slice_["templates"]}, rng)
+        if not isinstance(shape, Morphology):
+            raise UserError(expects(f"what {type(component).__name__}.generate returns", "a Morphology", shape))
+        return shape.arrays()
     steps = [components.restore(step, slice_["name"], files) for step in slice_["pipeline"]]
-    return made(files[slice_["file"]["blake2b"]], parser, steps).arrays()
+    return made(files[slice_["file"]["blake2b"]], component, steps).arrays()
 
 
 def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.nodes import Node
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.morphology.description import recipe_faults
+from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.placement.counts import total
 from snakefold.placement.strategy import PlacementStrategy
 from snakefold.rng import DEFAULT_SEED
@@ -138,6 +139,16 @@ def _morphology_faults(loaded: Loaded) -> Iterator[Mistake]:
     names = [recipe.name for recipe in found]
     if not names and loaded.document.tree.get("morphologies"):
         return  # it is told that they cannot be read
+    for name, strategy in circuit.placement.items():
+        distributor = strategy.distribute.morphologies
+        if isinstance(distributor, MorphologyGenerator):
+            for cell_type in strategy.cell_types:
+                for twice in set(distributor.names(name, cell_type)) & set(names):
+                    yield Mistake(f'the morphology "{twice}" is there already; give it another name', distributor.path)
+        elif "morphologies" in strategy.distribute.mentioned and distributor.selects:
+            if not any(strategy.selectors_of(t, circuit.cell_types[t].spatial) for t in strategy.cell_types):
+                what = "its cell types select no morphologies; say which they may have: cell_types.<name>.spatial"
+                yield Mistake(f"{what}.morphologies", distributor.path)
     nodes = [cell_type.spatial for cell_type in circuit.cell_types.values()]
     nodes += [override for strategy in circuit.placement.values() for override in strategy.overrides.values()]
     for node in nodes:
@@ -192,7 +203,10 @@ def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
             strategy = circuit.placement[name]
             if loaded.totals[name].keys() < set(strategy.cell_types):
                 continue  # what it reads may be broken
-            about = {"radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial)}
+            about = {
+                "radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial),
+                "morphologies": circuit.morphologies_of(strategy, cell_type),
+            }
             kinds = [(column, kind, strategy.path) for column, kind in strategy.columns.items()]
             for key, distributor in strategy.distribute.properties.items():
                 own = distributor.columns(key, cell_type, about)

@@ -13,6 +13,7 @@ from snakefold.config.nodes import Attribute, Node
 from snakefold.config.parse import Document
 from snakefold.errors import Mistake
 from snakefold.morphology.description import EntryOf, Recipe, recipes
+from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.placement.counts import Space
 from snakefold.placement.indicators import Indicators, indicator
 from snakefold.placement.strategy import PlacementStrategy
@@ -164,7 +165,14 @@ class Circuit(Node):
         return list(recipes(self.morphologies))
 
     def morphologies_of(self, strategy: PlacementStrategy, cell_type: str) -> list[str]:
-        """Return the names of the morphologies that a strategy may give a type's cells, in the description's order."""
+        """Return the names of the morphologies that a strategy may give a type's cells, in their order."""
+        distributor = strategy.distribute.morphologies
+        if isinstance(distributor, MorphologyGenerator):
+            return distributor.names(strategy.node_name, cell_type)
+        return self.selected(strategy, cell_type)
+
+    def selected(self, strategy: PlacementStrategy, cell_type: str) -> list[str]:
+        """Return the names of the morphologies that a type selects where a strategy places it, as they are described."""
         selectors = strategy.selectors_of(cell_type, self.cell_types[cell_type].spatial)
         names = [recipe.name for recipe in self.recipes]
         picked = {name for selector in selectors for name in selector.pick(names)}

@@ -12,7 +12,7 @@ from math import nan
 from pathlib import Path
 
 from snakefold import components, hdf5, needs
-from snakefold.circuit import Loaded, order_of
+from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.parse import readings
@@ -21,10 +21,12 @@ from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
 from snakefold.morphology.description import Recipe
+from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.needs import Needs
 from snakefold.nest import modules
 from snakefold.nest.description import result_files
 from snakefold.placement.counts import partitions_of
+from snakefold.placement.strategy import PlacementStrategy
 from snakefold.slices import canonical, digest_of, named_files
 from snakefold.topology.tiles import number_of_tiles
 
@@ -396,6 +398,19 @@ def _morphology_part(recipe: Recipe) -> Part:
     return Part(json.loads(canonical(slice_)), files)
 
 
+def _generated_parts(
+    circuit: Circuit, strategy: PlacementStrategy, generator: MorphologyGenerator, cell_type: str
+) -> dict[str, Part]:
+    """Return the parts of the morphologies that a generator makes for the cells of a type."""
+    templates = circuit.selected(strategy, cell_type)
+    head = {"phase": "morphology", "for": [strategy.node_name, cell_type], "templates": templates}
+    seed, inputs = circuit.seed_of(generator), tuple(f"morphology/{name}" for name in templates)
+    return {
+        f"morphology/{name}": _part(head | {"name": name, "index": i, "seed": seed}, generator, inputs)
+        for i, name in enumerate(generator.names(strategy.node_name, cell_type))
+    }
+
+
 def _grid(circuit) -> dict:
     return {"origin": circuit.network.origin, "size": circuit.network.chunk_size}
 
@@ -419,6 +434,11 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     if not isinstance(type(strategy).columns, dict):  # they depend on what it reads
         slice_["columns"] = strategy.columns
     distributors = strategy.distribute.all()
+    if not any("morphologies" in kind for kind in kinds.values()):
+        distributors.pop("morphologies", None)
+    if isinstance(generator := distributors.get("morphologies"), MorphologyGenerator):
+        for t in strategy.cell_types:
+            parts |= _generated_parts(circuit, strategy, generator, t)
     if distributors:
         of = {n: {"component": components.record(d), "seed": circuit.seed_of(d)} for n, d in distributors.items()}
         slice_["distribute"] = of

@@ -22,6 +22,7 @@ _KINDS = {
     "morphology_selector": "What selects morphologies (`morphologies` of a cell type's `spatial`)",
     "placement": "A placement strategy (`placement`)",
     "distributor": "A property of cells (any name under `distribute` of a placement)",
+    "morphology_distributor": "Which morphologies cells have (`morphologies` under `distribute` of a placement)",
     "rotation_distributor": "How cells are turned (`rotations` under `distribute` of a placement)",
     "after_placement": "A hook after placement (`after_placement`)",
     "connectivity": "A connectivity strategy (`connectivity`)",
