@@ -5,7 +5,7 @@ import pytest
 
 from descriptions import edited, plan_of, write
 from shapes import ASC, CELL, OTHER
-from snakefold import build
+from snakefold import build, results
 from snakefold.errors import UserError
 from snakefold.loading import load
 from snakefold.morphology import swc
@@ -183,3 +183,10 @@ def test_a_file_that_changes_after_the_plan_is_an_error_of_the_job(folder):
     (folder / "pyr.swc").write_text(OTHER)
     with pytest.raises(UserError, match="a data file has changed since the plan was made"):
         built(plan, "pyr")
+
+
+def test_a_morphology_that_is_no_longer_described_is_no_part_of_the_results(folder):
+    built(plan_of(folder, described("pyr.swc")), "pyr")
+    plan = plan_of(folder, described("gold.asc"))
+    assert {path.name for path in results.obsolete(plan)} == {"pyr.h5", "pyr.swc"}
+    assert results.obsolete(plan_of(folder, described("pyr.swc"))) == []

@@ -145,10 +145,13 @@ def _morphology_faults(loaded: Loaded) -> Iterator[Mistake]:
             for cell_type in strategy.cell_types:
                 for twice in set(distributor.names(name, cell_type)) & set(names):
                     yield Mistake(f'the morphology "{twice}" is there already; give it another name', distributor.path)
-        elif "morphologies" in strategy.distribute.mentioned and distributor.selects:
-            if not any(strategy.selectors_of(t, circuit.cell_types[t].spatial) for t in strategy.cell_types):
-                what = "its cell types select no morphologies; say which they may have: cell_types.<name>.spatial"
-                yield Mistake(f"{what}.morphologies", distributor.path)
+            continue
+        used = any(strategy.selectors_of(t, circuit.cell_types[t].spatial) for t in strategy.cell_types)
+        if "morphologies" in strategy.distribute.mentioned and distributor.selects and not used:
+            what = (
+                "its cell types select no morphologies; say which they may have: cell_types.<name>.spatial.morphologies"
+            )
+            yield Mistake(what, distributor.path)
     nodes = [cell_type.spatial for cell_type in circuit.cell_types.values()]
     nodes += [override for strategy in circuit.placement.values() for override in strategy.overrides.values()]
     for node in nodes:

@@ -172,7 +172,7 @@ class Circuit(Node):
         return self.selected(strategy, cell_type)
 
     def selected(self, strategy: PlacementStrategy, cell_type: str) -> list[str]:
-        """Return the names of the morphologies that a type selects where a strategy places it, as they are described."""
+        """Return the names of the morphologies that a type selects for a strategy, in the order of the description."""
         selectors = strategy.selectors_of(cell_type, self.cell_types[cell_type].spatial)
         names = [recipe.name for recipe in self.recipes]
         picked = {name for selector in selectors for name in selector.pick(names)}
