@@ -106,6 +106,10 @@ def test_roots_collapse_onto_their_mean_one_of_them_or_a_point():
     assert op.collapse(TWO_ROOTS, 1).points[starts].tolist() == [[10, 4, 0]] * 2
     assert op.collapse(TWO_ROOTS, 1).points[1].tolist() == [11, 4, 0]
     assert op.collapse(TWO_ROOTS, [1, 2, 3]).points[starts].tolist() == [[1, 2, 3]] * 2
+    grown = swc.read("1 3 0 0 0 1 -1\n2 3 1 0 0 1 1\n3 3 2 0 0 1 2\n4 3 1 1 0 1 2\n5 2 9 9 0 1 -1\n")
+    assert grown.n_branches == 4
+    moved = op.collapse(grown, 1).points
+    np.testing.assert_array_equal(moved[:-1], grown.points[:-1] + np.array([9, 9, 0]))  # with all that grows from it
     with pytest.raises(UserError, match=r"a root, 0 to 1 \(got: 2\)"):
         op.collapse(TWO_ROOTS, 2)
 
@@ -180,6 +184,7 @@ def test_voxels_by_hand():
         ((0, 7, 0), 5, (1, 5, 1)),
         ((0, 0, 0), 5, (1, 1, 1)),
         ((150, 8, 130), 50, (8, 1, 6)),
+        ((150, 8, 140), 53, (8, 1, 7)),
     ],
 )
 def test_sides_are_cut_as_the_bsb_cuts_them(sides, n, parts):
