@@ -17,7 +17,7 @@ from snakefold.rng import DEFAULT_SEED
 from snakefold.topology.chunks import FARTHEST_CHUNK
 
 MOST_CHUNKS = 10**7  # of one partition
-MOST_BYTES_READ = 10_000_000  # of morphologies, 2 to 4 s; what is wrong with further ones, their jobs say
+MOST_BYTES_READ = 10_000_000  # of morphologies, 1 to 2 s; what is wrong with further ones, their jobs say
 
 
 def faults(loaded: Loaded) -> Iterator[Mistake]:
