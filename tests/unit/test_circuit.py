@@ -247,9 +247,7 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
     ("key", "value"),
     [
         ("files", {"a": {"file": "x.nrrd"}}),
-        ("morphologies", ["x.swc"]),
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
-        ("cell_types.a.spatial.morphologies", ["*"]),
         ("cell_types.a.spatial.density_key", "d"),
         ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
     ],

@@ -17,8 +17,12 @@ mapping it points to, merged with what stands beside it; `{$import: {ref: ..., v
 _KINDS = {
     "partition": "A partition (`partitions`)",
     "region": "A region (`regions`)",
+    "morphology_parser": "How a morphology's file is read (`parser` of `morphologies`)",
+    "morphology_step": "A step of a morphology's pipeline (`pipeline` of `morphologies`)",
+    "morphology_selector": "What selects morphologies (`morphologies` of a cell type's `spatial`)",
     "placement": "A placement strategy (`placement`)",
     "distributor": "A property of cells (any name under `distribute` of a placement)",
+    "morphology_distributor": "Which morphologies cells have (`morphologies` under `distribute` of a placement)",
     "rotation_distributor": "How cells are turned (`rotations` under `distribute` of a placement)",
     "after_placement": "A hook after placement (`after_placement`)",
     "connectivity": "A connectivity strategy (`connectivity`)",
