@@ -10,11 +10,11 @@ import argparse
 from snakefold import job
 
 
-def main(nodes: list[str], edges: list[str], output: str) -> None:
-    """Write circuit_config.json and, beside it, node_sets.json."""
+def main(nodes: list[str], edges: list[str], output: str, morphologies: str) -> None:
+    """Write circuit_config.json and, beside it, node_sets.json; `morphologies` is their folder, or empty."""
     from snakefold.sonata.circuit import write_circuit
 
-    write_circuit(nodes, edges, output)
+    write_circuit(nodes, edges, output, morphologies)
 
 
 if __name__ == "__main__":
@@ -22,4 +22,5 @@ if __name__ == "__main__":
     for name in ("nodes", "edges"):
         parser.add_argument(f"--{name}", nargs="*", default=[])
     parser.add_argument("--output", required=True)
+    parser.add_argument("--morphologies", default="")
     job.run(main, **vars(parser.parse_args()))

@@ -246,9 +246,7 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("morphologies", ["x.swc"]),
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
-        ("cell_types.a.spatial.morphologies", ["*"]),
         ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from descriptions import edited, plan_of, run
 from snakefold.errors import UserError
 from snakefold.sonata.nodes import Nodes
+from snakefold.topology.chunks import Grid
 
 ROWS = """X, Y,z,Type,Age,Layer,id
 10,20,30,a,1.5,L1,7
@@ -62,6 +63,8 @@ def test_cells_are_the_same_bytes_for_any_number_of_tiles(tmp_path):
         found.append([sha(plan.nodes(t)) for t in "ab"])
         with Nodes(plan.nodes("a")) as nodes:
             assert nodes.n == 250
+            grid, table = Grid((0.0, 0.0, 0.0), (50.0, 50.0, 50.0)), nodes.chunks
+            assert (grid.chunk_of(nodes.positions()) == table.chunk.repeat(np.diff(table.offsets))).all()
     assert found[0] == found[1] == found[2]
 
 

@@ -196,7 +196,8 @@ def test_columns_of_several_strategies_are_merged():
     kinds = [{"n": "i4", "s": ("b", "a")}, {"n": "f8", "s": ("c",)}, {"n": "i2"}]
     columns = merged(kinds)
     assert columns == {"n": np.float64, "s": ("", "a", "b", "c")}
-    assert recoded(np.array([0, 1], np.uint32), kinds[0]["s"], columns["s"], 2).tolist() == [2, 1]
-    assert recoded(None, None, columns["s"], 2).tolist() == [0, 0]
-    assert recoded(None, None, columns["n"], 1).tolist() == [0.0]
+    assert recoded("s", np.array([0, 1], np.uint32), kinds[0]["s"], columns["s"], 2).tolist() == [2, 1]
+    assert recoded("s", None, None, columns["s"], 2).tolist() == [0, 0]
+    assert recoded("n", None, None, columns["n"], 1).tolist() == [0.0]
+    assert recoded("orientation_w", None, None, np.dtype("f4"), 2).tolist() == [1.0, 1.0]
     assert merged(kinds[:1]) == {"n": np.int32, "s": ("b", "a")}, "one strategy: as it is, in its own order"

@@ -1,9 +1,9 @@
 """Cells from a table, along a distribution and of no place, with properties and labels that a simulation targets."""
 
+import copy
 import json
 
 import numpy as np
-import pytest
 
 from flow import Workflow, between, simulation
 from snakefold.sonata.edges import Edges
@@ -76,16 +76,25 @@ def written(workflow: Workflow, circuit: dict) -> Workflow:
     return workflow
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def other_weights(circuit: dict) -> None:
+    circuit["placement"]["read"]["distribute"]["etype"]["values"]["cAD"] = 2
+
+
+def other_fraction(circuit: dict) -> None:
+    circuit["after_placement"]["b"]["fraction"] = 0.4
+
+
+HOOKS = {"after_placement_a", "after_placement_b"}
+EDITS = [
+    (other_weights, {"place_read", *HOOKS, "connect_feed", "connect_drive"}),
+    (other_fraction, {"after_placement_b", "connect_feed", "connect_drive"}),
+]
+
+
+def test_a_run_has_it_all_and_seven_tiles_give_the_same_bytes(tmp_path):
     circuit = described()
     circuit["connectivity"]["feed"]["presynaptic"]["labels"] = ["active", "half"]
-    return written(Workflow(tmp_path_factory.mktemp("one"), tiles=1), circuit), circuit
-
-
-def test_a_run_has_it_all_and_seven_tiles_give_the_same_bytes(tmp_path, done):
-    workflow, circuit = done
-    workflow.built()
+    workflow = written(Workflow(tmp_path / "one", tiles=1), circuit).built()
     nodes = {t: Nodes(workflow.results / f"nodes/{t}.h5") for t in circuit["cell_types"]}
     labels = nodes["table"].column("labels")
     active = np.flatnonzero(["active" in s.split() for s in labels])
@@ -113,6 +122,16 @@ def test_a_run_has_it_all_and_seven_tiles_give_the_same_bytes(tmp_path, done):
     assert len(snap.nodes["table"].ids({"etype": "cAD", "labels": ["active half", "active"]})) > 0
     assert "active" in json.loads((workflow.results / "node_sets.json").read_text())
 
-    seven = written(Workflow(tmp_path, tiles=7), circuit)
+    later = {"simulate_quick": 1, "validate_quick": 1, "circuit_config": 1, "report": 1, "all": 1, "parse": 1}
+    for edit, planned in EDITS:
+        changed = copy.deepcopy(circuit)
+        edit(changed)
+        workflow.write(changed)
+        rules = {rule for rule in workflow.plan() if not rule.startswith("build")} - later.keys()
+        assert rules == planned, "an edit of one distributor or hook reruns what depends on it"
+    workflow.write(circuit)
+    assert workflow.plan() == {}
+
+    seven = written(Workflow(tmp_path / "seven", tiles=7), circuit)
     seven.target = "circuit"
     assert seven.built().circuit_files() == workflow.circuit_files()

@@ -1,5 +1,5 @@
-# Build: one job per part, from its slice of the typed tree (in params) and the data files that the slice names, and one
-# per file in NESTML, which makes an extension module of NEST.
+# Build: one job per part, from its slice of the typed tree (in params) and the data files that the slice names; one per
+# morphology, which also writes it as SWC for other programs; and one per file in NESTML, which makes an extension module.
 # Guarantees: the only jobs through which an edit of the description enters the workflow.
 
 
@@ -19,7 +19,7 @@ rule build:
         mem_mb=lambda w, attempt: PROFILE.of_job(PLAN.needs_of_build(w.part))["mem_mb"](w, attempt),
         runtime=lambda w, attempt: PROFILE.of_job(PLAN.needs_of_build(w.part))["runtime"](w, attempt),
     wildcard_constraints:
-        part=r"[a-z_]+/[^/]+",
+        part=r"(?!morphology/)[a-z_]+/[^/]+",
     conda:
         f"{ENVS}/build.yaml"
     message:
@@ -27,6 +27,30 @@ rule build:
     shell:
         "snakefold_job build --slice {params.slice:q}"
         " --inputs {input.parts:q} --files {input.files:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule build_morphology:
+    input:
+        parts=lambda w: [PLAN.built(part) for part in PLAN.parts[f"morphology/{w.morphology}"].inputs],
+        files=lambda w: list(PLAN.parts[f"morphology/{w.morphology}"].files.values()),
+    output:
+        part=PLAN.built("morphology", "{morphology}"),
+        swc=PLAN.morphology("{morphology}"),
+    log:
+        log_of("build", "morphology/{morphology}"),
+    benchmark:
+        benchmark_of("build", "morphology/{morphology}")
+    params:
+        slice=lambda w: PLAN.slice_file(PLAN.parts[f"morphology/{w.morphology}"].digest),
+    wildcard_constraints:
+        morphology=r"[^/]+",
+    conda:
+        f"{ENVS}/build.yaml"
+    message:
+        "build: morphology {wildcards.morphology}"
+    shell:
+        "snakefold_job build --slice {params.slice:q} --inputs {input.parts:q} --files {input.files:q}"
+        " --output {output.part:q} --export {output.swc:q} > {log:q} 2>&1"
 
 
 rule build_module:

@@ -20,13 +20,15 @@ rule circuit_config:
         log_of("simulate", "circuit"),
     benchmark:
         benchmark_of("simulate", "circuit")
+    params:
+        morphologies=[PLAN.path("morphologies")] if PLAN.morphologies() else [],
     conda:
         f"{ENVS}/build.yaml"
     message:
         f"circuit: {len(PLAN.cell_types)} populations, {len(PLAN.edge_sets())} edge sets"
     shell:
         "snakefold_job circuit --nodes {input.nodes:q} --edges {input.edges:q} --output {output.config:q}"
-        " > {log:q} 2>&1"
+        " --morphologies={params.morphologies:q} > {log:q} 2>&1"
 
 
 for name in PLAN.simulations:

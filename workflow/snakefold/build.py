@@ -1,8 +1,8 @@
 """The build phase: one part from its slice, to R/build/<part>.h5, from which all later jobs of that part start.
 
-A part's file holds its slice; the file of a partition its boxes or voxels, that of a placement the number of cells per
-(cell type, chunk) and the boundaries of its tiles. The digest of the file is that of the slice without the number of
-tiles and of the parts that were read.
+A part's file holds its slice; the file of a partition its boxes or voxels, of a morphology its points and branches,
+that of a placement the number of cells per (cell type, chunk) and the boundaries of its tiles. The digest of the file
+is that of the slice without the number of tiles and of the parts that were read.
 """
 
 import json
@@ -17,11 +17,15 @@ import numpy as np
 from snakefold import components, hdf5
 from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
-from snakefold.errors import Mistake, UserError
+from snakefold.errors import Mistake, UserError, expects
+from snakefold.morphology import swc
+from snakefold.morphology.description import made
+from snakefold.morphology.morphology import Morphology
 from snakefold.placement.counts import Space, shares, total
 from snakefold.placement.strategy import Setting
 from snakefold.slices import canonical, content_digest, named_files, read_slice
 from snakefold.sonata.columns import mapped
+from snakefold.streams import stream
 from snakefold.topology.boxes import Box
 from snakefold.topology.chunks import Grid, decode
 from snakefold.topology.tiles import boundaries
@@ -53,6 +57,11 @@ class Built:
         with hdf5.open_stage(self.path, SCHEMA) as file:
             columns = file["voxels"].attrs["columns"].tolist() if "voxels" in file else None
         return None if columns is None else Voxelised(self.path, columns)
+
+    @property
+    def morphology(self) -> Morphology:
+        """The morphology of the part of one."""
+        return Morphology.of(self.arrays)
 
     def component(self) -> Node:
         """Return the part's component, restored."""
@@ -87,7 +96,9 @@ def _restored(slice_: dict, files: dict[str, Path]) -> Node:
     return component
 
 
-def build(slice_file: str | Path, inputs: list[str], files: list[str], output: str | Path) -> None:
+def build(
+    slice_file: str | Path, inputs: list[str], files: list[str], output: str | Path, export: str | Path = ""
+) -> None:
     """Build one part.
 
     Parameters
@@ -95,6 +106,7 @@ def build(slice_file: str | Path, inputs: list[str], files: list[str], output: s
     slice_file : its frozen slice
     inputs : files of the parts it reads
     files : the data files that the slice names
+    export : for a morphology, the SWC file for other programs
 
     Raises
     ------
@@ -107,7 +119,10 @@ def build(slice_file: str | Path, inputs: list[str], files: list[str], output: s
             raise UserError("a data file has changed since the plan was made; run snakemake again", where=str(files))
     parts = {part.slice["name"]: part for part in map(read, inputs)}
     paths = {digest: Path(file) for digest, file in by_digest.items()}
-    arrays = {"partition": _partition, "place": _placement}.get(slice_["phase"], lambda *_: {})(slice_, parts, paths)
+    phases = {"partition": _partition, "place": _placement, "morphology": _morphology}
+    arrays = phases.get(slice_["phase"], lambda *_: {})(slice_, parts, paths)
+    if export:
+        hdf5.write_text(export, swc.write(Morphology.of(arrays), standard=True))
     digest = hdf5.combine(content_digest(slice_), *(part.digest for part in parts.values()))
     with hdf5.create(output, SCHEMA, digest) as file:
         file.create_dataset("slice", data=canonical(slice_))
@@ -139,6 +154,19 @@ def _partition(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) ->
     component = components.restore(slice_["component"], slice_["name"], files)
     boxes = component.boxes(Box(*map(tuple, slice_["box"])))
     return {"boxes": np.array([[b.lower, b.upper] for b in boxes], np.float64)}
+
+
+def _morphology(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:
+    """Return the arrays of a morphology (see `morphology.morphology`)."""
+    component = components.restore(slice_["component"], slice_["name"], files)
+    if "templates" in slice_:
+        rng = stream(slice_["seed"], "generate", *slice_["for"], slice_["index"])
+        shape = component.generate(slice_["index"], {name: parts[name].morphology for name in slice_["templates"]}, rng)
+        if not isinstance(shape, Morphology):
+            raise UserError(expects(f"what {type(component).__name__}.generate returns", "a Morphology", shape))
+        return shape.arrays()
+    steps = [components.restore(step, slice_["name"], files) for step in slice_["pipeline"]]
+    return made(files[slice_["file"]["blake2b"]], component, steps).arrays()
 
 
 def _placement(slice_: dict, parts: dict[str, Built], files: dict[str, Path]) -> dict[str, np.ndarray]:

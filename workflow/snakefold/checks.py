@@ -9,6 +9,8 @@ import numpy as np
 from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.nodes import Node
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.morphology.description import recipe_faults
+from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.placement.counts import NotKnownYet, guess, total
 from snakefold.placement.strategy import PlacementStrategy
 from snakefold.rng import DEFAULT_SEED
@@ -16,6 +18,7 @@ from snakefold.topology.chunks import FARTHEST_CHUNK
 from snakefold.topology.voxels import Voxels
 
 MOST_CHUNKS = 10**7  # of one partition
+MOST_BYTES_READ = 10_000_000  # of morphologies, 1 to 2 s; what is wrong with further ones, their jobs say
 
 
 def faults(loaded: Loaded) -> Iterator[Mistake]:
@@ -28,6 +31,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
     if wrong := list(_partition_faults(loaded)):
         yield from wrong
         return
+    yield from _morphology_faults(loaded)
     yield from _placement_faults(loaded)
     yield from _property_faults(loaded)
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
@@ -131,6 +135,43 @@ def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
             loaded.warnings.append(Mistake("has no children: nothing is in it", ("regions", name)))
 
 
+def _morphology_faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Yield what is wrong with morphologies and with what selects them; files are read up to some amount in all."""
+    circuit = loaded.circuit
+    found = circuit.recipes
+    yield from recipe_faults(found)
+    left = MOST_BYTES_READ
+    for recipe in filter(lambda recipe: recipe.readable, found):
+        left -= recipe.file.path.stat().st_size
+        if left < 0:
+            break
+        try:
+            recipe.make()
+        except UserError as error:
+            yield from (replace(m, path=recipe.path) for m in error.mistakes)
+    names = [recipe.name for recipe in found]
+    if not names and loaded.document.tree.get("morphologies"):
+        return  # it is told that they cannot be read
+    for name, strategy in circuit.placement.items():
+        distributor = strategy.distribute.morphologies
+        if isinstance(distributor, MorphologyGenerator):
+            for cell_type in strategy.cell_types:
+                for twice in set(distributor.names(name, cell_type)) & set(names):
+                    yield Mistake(f'the morphology "{twice}" is there already; give it another name', distributor.path)
+            continue
+        used = any(strategy.selectors_of(t, circuit.cell_types[t].spatial) for t in strategy.cell_types)
+        if "morphologies" in strategy.distribute.mentioned and distributor.selects and not used:
+            what = (
+                "its cell types select no morphologies; say which they may have: cell_types.<name>.spatial.morphologies"
+            )
+            yield Mistake(what, distributor.path)
+    nodes = [cell_type.spatial for cell_type in circuit.cell_types.values()]
+    nodes += [override for strategy in circuit.placement.values() for override in strategy.overrides.values()]
+    for node in nodes:
+        for i, selector in enumerate(node.morphologies):
+            yield from (Mistake(what, (*node.path, "morphologies", i)) for what in selector.faults(names))
+
+
 def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
     circuit = loaded.circuit
 
@@ -184,7 +225,10 @@ def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
             strategy = circuit.placement[name]
             if loaded.totals[name].keys() < set(strategy.cell_types):
                 continue  # what it reads may be broken
-            about = {"radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial)}
+            about = {
+                "radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial),
+                "morphologies": circuit.morphologies_of(strategy, cell_type),
+            }
             kinds = [(column, kind, strategy.path) for column, kind in strategy.columns.items()]
             for key, distributor in strategy.distribute.properties.items():
                 own = distributor.columns(key, cell_type, about)

@@ -12,6 +12,8 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.config.parse import Document
 from snakefold.errors import Mistake
+from snakefold.morphology.description import EntryOf, Recipe, recipes
+from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.placement.counts import Space
 from snakefold.placement.indicators import Indicators, indicator
 from snakefold.placement.strategy import PlacementStrategy
@@ -112,7 +114,11 @@ class Circuit(Node):
         default=lambda node: {},
         doc="Files known by name, for the components that read them.",
     )
-    morphologies = types.later("Morphologies of the cells.")
+    morphologies = Attribute(
+        types.ListOf(EntryOf()),
+        default=lambda node: [],
+        doc="Morphologies of the cells: files, alone or with what is done to them.",
+    )
     rng = Attribute(types.NodeOf(Rng), doc="Random numbers.")
     storage = Attribute(types.NodeOf(Storage), doc="Accepted as the BSB's; not used.", semantic=False)
     network = Attribute(types.NodeOf(Network), required=True, doc="Box and chunks of the network.")
@@ -157,6 +163,25 @@ class Circuit(Node):
     def placed_by(self, cell_type: str) -> list[str]:
         """Return the strategies that place a cell type, in the order of their cells' ids."""
         return [name for name in sorted(self.placement) if cell_type in self.placement[name].cell_types]
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """How each morphology is made, in the order of the description."""
+        return list(recipes(self.morphologies))
+
+    def morphologies_of(self, strategy: PlacementStrategy, cell_type: str) -> list[str]:
+        """Return the names of the morphologies that a strategy may give a type's cells, in their order."""
+        distributor = strategy.distribute.morphologies
+        if isinstance(distributor, MorphologyGenerator):
+            return distributor.names(strategy.node_name, cell_type)
+        return self.selected(strategy, cell_type)
+
+    def selected(self, strategy: PlacementStrategy, cell_type: str) -> list[str]:
+        """Return the names of the morphologies that a type selects for a strategy, in the order of the description."""
+        selectors = strategy.selectors_of(cell_type, self.cell_types[cell_type].spatial)
+        names = [recipe.name for recipe in self.recipes]
+        picked = {name for selector in selectors for name in selector.pick(names)}
+        return [name for name in names if name in picked]
 
     def indicator(self, strategy: PlacementStrategy, cell_type: str) -> dict:
         """Return how many cells of a type a strategy places (see `placement.counts`).

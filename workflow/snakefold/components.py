@@ -61,7 +61,45 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.properties:Drawn": ("distribution", "Drawn"),
         "snakefold.placement.properties:Choice": ("choice", "Choice"),
     },
-    "rotation_distributor": {},
+    "morphology_distributor": {
+        "snakefold.morphology.distributors:RandomMorphologies": _of_bsb(
+            "distributor", "RandomMorphologies", "random", package="placement"
+        ),
+        "snakefold.morphology.distributors:RoundRobinMorphologies": _of_bsb(
+            "distributor", "RoundRobinMorphologies", "roundrobin", package="placement"
+        ),
+    },
+    "rotation_distributor": {
+        "snakefold.morphology.rotations:NoRotations": _of_bsb(
+            "distributor", "ImplicitNoRotations", "none", package="placement"
+        ),
+        "snakefold.morphology.rotations:ExplicitNoRotations": _of_bsb(
+            "distributor", "ExplicitNoRotations", "explicitly_none", package="placement"
+        ),
+        "snakefold.morphology.rotations:RandomRotations": _of_bsb(
+            "distributor", "RandomRotations", "random", package="placement"
+        ),
+    },
+    "morphology_parser": {
+        "snakefold.morphology.parsers:BsbParser": _of_modules("bsb", "BsbParser", "bsb.morphologies.parsers.parser"),
+        "snakefold.morphology.parsers:MorphioParser": _of_modules(
+            "morphio", "MorphIOParser", "bsb.morphologies.parsers.parser"
+        ),
+    },
+    "morphology_step": {
+        "snakefold.morphology.steps:Translate": ("translate",),
+        "snakefold.morphology.steps:Rotate": ("rotate",),
+        "snakefold.morphology.steps:RootRotate": ("root_rotate",),
+        "snakefold.morphology.steps:Center": ("center",),
+        "snakefold.morphology.steps:CloseGaps": ("close_gaps",),
+        "snakefold.morphology.steps:Collapse": ("collapse",),
+        "snakefold.morphology.steps:Simplify": ("simplify", "simplify_branches"),
+        "snakefold.morphology.steps:SwapAxes": ("swap_axes",),
+        "snakefold.morphology.steps:Label": ("label",),
+    },
+    "morphology_selector": {
+        "snakefold.morphology.selectors:ByName": _of_modules("by_name", "NameSelector", "bsb.morphologies.selector"),
+    },
     "after_placement": {"snakefold.placement.labels:LabelCells": ("label", "LabelCells")},
     "connectivity": {
         "snakefold.connectivity.all_to_all:AllToAll": _of_bsb(

@@ -12,7 +12,7 @@ from math import nan
 from pathlib import Path
 
 from snakefold import components, hdf5, needs
-from snakefold.circuit import Loaded, order_of
+from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.parse import readings
@@ -20,10 +20,13 @@ from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
+from snakefold.morphology.description import Recipe
+from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.needs import Needs
 from snakefold.nest import modules
 from snakefold.nest.description import result_files
 from snakefold.placement.counts import partitions_of
+from snakefold.placement.strategy import PlacementStrategy
 from snakefold.slices import canonical, digest_of, named_files
 from snakefold.topology.tiles import number_of_tiles
 from snakefold.topology.voxels import Voxels
@@ -122,6 +125,10 @@ class Plan:
         """Return the library of an extension module that is compiled."""
         return self.path("build/module", f"{module}.so")
 
+    def morphology(self, name: str) -> str:
+        """Return the file of a morphology that other programs read."""
+        return self.path("morphologies", f"{name}.swc")
+
     def nodes(self, cell_type: str) -> str:
         """Return the final node file of a cell type."""
         return self.path("nodes", f"{cell_type}.h5")
@@ -172,6 +179,10 @@ class Plan:
         """Return what the build job of a part needs; more than any job only where it reads volumes."""
         return self.needs.get(part, Needs()) if part.startswith("partition/") else Needs()
 
+    def morphologies(self) -> list[str]:
+        """Return the names of the circuit's morphologies."""
+        return [part.removeprefix("morphology/") for part in self.parts if part.startswith("morphology/")]
+
     def simulation_outputs(self, name: str) -> list[str]:
         """Return the files that a simulation writes."""
         files = result_files(self.parts[f"simulate/{name}"].slice)
@@ -182,6 +193,7 @@ class Plan:
         return [
             *(self.nodes(t) for t in self.cell_types),
             *(self.edges(s) for s in self.edge_sets()),
+            *(self.morphology(m) for m in self.morphologies()),
             *map(self.path, ("circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")),
         ]
 
@@ -301,6 +313,7 @@ def make(
         box, partition = loaded.boxes[name], circuit.partitions[name]
         own = {"grid": _grid(circuit)} if isinstance(partition, Voxels) else {"box": [box.lower, box.upper]}
         parts[f"partition/{name}"] = _part({"phase": "partition", "name": name, **own}, partition)
+    parts |= {f"morphology/{recipe.name}": _morphology_part(recipe) for recipe in circuit.recipes}
     placements = {name: _placement(loaded, name, tiles, parts) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", circuit, parts)
     connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
@@ -383,6 +396,33 @@ def _part(
     return Part(slice_, {digest: files[digest] for digest in named_files(slice_)}, inputs)
 
 
+def _morphology_part(recipe: Recipe) -> Part:
+    slice_ = {
+        "schema": hdf5.SCHEMA_VERSION,
+        "phase": "morphology",
+        "name": recipe.name,
+        "file": {"blake2b": recipe.file.digest},
+        "format": recipe.file.path.suffix.lower(),
+        "component": components.record(recipe.parser),
+        "pipeline": [components.record(step) for step in recipe.steps],
+    }
+    files = {recipe.file.digest: str(recipe.file.path)} | components.data_files(recipe.parser, *recipe.steps)
+    return Part(json.loads(canonical(slice_)), files)
+
+
+def _generated_parts(
+    circuit: Circuit, strategy: PlacementStrategy, generator: MorphologyGenerator, cell_type: str
+) -> dict[str, Part]:
+    """Return the parts of the morphologies that a generator makes for the cells of a type."""
+    templates = circuit.selected(strategy, cell_type)
+    head = {"phase": "morphology", "for": [strategy.node_name, cell_type], "templates": templates}
+    seed, inputs = circuit.seed_of(generator), tuple(f"morphology/{name}" for name in templates)
+    return {
+        f"morphology/{name}": _part(head | {"name": name, "index": i, "seed": seed}, generator, inputs)
+        for i, name in enumerate(generator.names(strategy.node_name, cell_type))
+    }
+
+
 def _grid(circuit) -> dict:
     return {"origin": circuit.network.origin, "size": circuit.network.chunk_size}
 
@@ -394,6 +434,7 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
             "radius": strategy.radius_of(t, circuit.cell_types[t].spatial),
             "indicator": circuit.indicator(strategy, t),
         }
+        | ({"morphologies": shapes} if (shapes := circuit.morphologies_of(strategy, t)) else {})
         for t in strategy.cell_types
     }
     n_cells = _n_placed(loaded, name)
@@ -405,6 +446,11 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     if not isinstance(type(strategy).columns, dict):  # they depend on what it reads
         slice_["columns"] = strategy.columns
     distributors = strategy.distribute.all()
+    if not any("morphologies" in kind for kind in kinds.values()):
+        distributors.pop("morphologies", None)
+    if isinstance(generator := distributors.get("morphologies"), MorphologyGenerator):
+        for t in strategy.cell_types:
+            parts |= _generated_parts(circuit, strategy, generator, t)
     if distributors:
         of = {n: {"component": components.record(d), "seed": circuit.seed_of(d)} for n, d in distributors.items()}
         slice_["distribute"] = of

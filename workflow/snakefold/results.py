@@ -120,7 +120,7 @@ def obsolete(plan: Plan) -> list[Path]:
     kept = {Path(file) for file in plan.kept_files()}
     found = [
         path
-        for folder in ("nodes", "edges", "stage", "build", "validate", "simulations")
+        for folder in ("nodes", "edges", "stage", "morphologies", "build", "validate", "simulations")
         for path in sorted(Path(plan.path(folder)).rglob("*"))
         if path.is_file() and path not in kept and not path.name.endswith(".part")
     ]
@@ -157,7 +157,7 @@ def prune(plan: Plan, *, keep_temporary: bool = False) -> None:
     shutil.rmtree(plan.path(".journal"), ignore_errors=True)
     for path in [] if keep_temporary else used_up(plan):
         path.unlink(missing_ok=True)
-    for folder in ("", "build", "nodes", "edges", "stage", "validate", "simulations"):
+    for folder in ("", "build", "nodes", "edges", "morphologies", "stage", "validate", "simulations"):
         for path in Path(plan.path(folder)).glob("**/.*.part" if folder else ".*.part"):
             with contextlib.suppress(OSError):
                 if (

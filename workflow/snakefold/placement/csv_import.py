@@ -23,7 +23,7 @@ from snakefold.placement.distribute import RESERVED, Kind
 from snakefold.placement.strategy import Arrays
 from snakefold.placement.whole import WholePlacement
 
-_BLOCK_ROWS = 100_000
+_BLOCK_ROWS = 4_000  # more of them at once take longer: Python looks through them for garbage
 _MOST_MISTAKES = 20
 _MOST_STRINGS = 10_000  # of a column: they are in the plan
 _MOST_EXACT = 2.0**53  # whole numbers up to it are exact in float64

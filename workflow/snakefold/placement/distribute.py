@@ -15,7 +15,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import Mistake, UserError, expects, listed
 from snakefold.rng import drawn_with
-from snakefold.sonata.nodes import POSITION
+from snakefold.sonata.nodes import DEFAULTS, POSITION
 from snakefold.topology.chunks import Grid, Pieces
 
 Arrays = dict[str, np.ndarray]
@@ -107,12 +107,43 @@ class RotationDistributor(Distributor):
         return dict.fromkeys(ORIENTATION, "f4")
 
 
+class MorphologyDistributor(Distributor):
+    """Base of what gives placed cells their morphologies: it returns indices, (n,), of `cells.about["morphologies"]`.
+
+    Class attributes
+    ----------------
+    selects : whether the morphologies are those that the cell types select
+    turns : whether it also turns the cells, unless `rotations` says otherwise: it then returns {"morphology": (n,) and
+        each of ORIENTATION: (n,)}
+    """
+
+    kind: ClassVar[str] = "morphology_distributor"
+    selects: ClassVar[bool] = True
+    turns: ClassVar[bool] = False
+
+    def columns(self, name: str, cell_type: str, about: Mapping[str, object]) -> dict[str, Kind]:
+        if not about.get("morphologies"):
+            return {}
+        return {"morphology": tuple(about["morphologies"])} | (dict.fromkeys(ORIENTATION, "f4") if self.turns else {})
+
+
+def _random_morphologies(node: "Distribute") -> MorphologyDistributor:
+    from snakefold.morphology.distributors import RandomMorphologies
+
+    return RandomMorphologies.build({}, (*node.path, "morphologies"), node)
+
+
 class Distribute(Node):
     """Properties of the cells, besides those below: any name, and how its values are made."""
 
-    morphologies = types.later("Morphologies of the cells.")
+    morphologies = Attribute(
+        Component("morphology_distributor", "strategy", "random"),
+        default=_random_morphologies,
+        semantic=False,
+        doc="Which of the morphologies that its type selects a cell has; drawn at random, if not given.",
+    )
     rotations = Attribute(
-        Component("rotation_distributor", "strategy"),
+        Component("rotation_distributor", "strategy", "none"),
         semantic=False,
         doc="How the cells are turned; not, if not given.",
     )
@@ -126,8 +157,10 @@ class Distribute(Node):
 
     def all(self) -> dict[str, Distributor]:
         """Return the distributors by key, in the order in which they run."""
-        own = {} if self.rotations is None else {"rotations": self.rotations}
-        return own | {name: self.properties[name] for name in sorted(self.properties)}
+        own = {"morphologies": self.morphologies, "rotations": self.rotations}
+        return {name: d for name, d in own.items() if d is not None} | {
+            name: self.properties[name] for name in sorted(self.properties)
+        }
 
     def faults(self, columns: Mapping[str, Kind]) -> Iterator[Mistake]:
         """Yield what is wrong with the properties, given the further columns of the placement strategy."""
@@ -165,6 +198,8 @@ class Source:
         """
         where = f'"{self.name}" of {cells.cell_type}'
         kinds = self.columns(cells.cell_type, cells.about)
+        if not kinds:
+            return {}
         if not len(cells):
             return {name: stored((), kind, 0, where) for name, kind in kinds.items()}
         made = self.distributor.distribute(cells, rng)
@@ -213,7 +248,8 @@ def stored(values: object, kind: Kind, n: int, where: str) -> np.ndarray:
 def merged(kinds: list[dict[str, Kind]]) -> dict[str, Kind]:
     """Return the columns of cells that several strategies place, from those of each.
 
-    Cells of a strategy that lacks a column have 0 in it, or an empty string: a node file has no gaps.
+    Cells of a strategy that lacks a column have 0 in it, or an empty string, or what SONATA's readers take for a cell
+    that is not turned: a node file has no gaps.
 
     Raises
     ------
@@ -237,10 +273,10 @@ def merged(kinds: list[dict[str, Kind]]) -> dict[str, Kind]:
     return made
 
 
-def recoded(column: np.ndarray | None, own: Kind | None, wanted: Kind, n: int) -> np.ndarray:
+def recoded(name: str, column: np.ndarray | None, own: Kind | None, wanted: Kind, n: int) -> np.ndarray:
     """Return a column of a strategy, or None where it lacks it, as one of `merged`."""
     if not isinstance(wanted, tuple):
-        return np.zeros(n, wanted) if column is None else column.astype(wanted)
+        return np.full(n, DEFAULTS.get(name, 0), wanted) if column is None else column.astype(wanted)
     if column is None:
         return np.full(n, wanted.index(""), np.uint32)
     if own == wanted:

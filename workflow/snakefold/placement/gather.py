@@ -97,6 +97,6 @@ def _blocks(
             for name in columns.keys() - {"partition"}:
                 constant = placing.constants(cell_type).get(name)
                 given = block.get(name) if constant is None else np.full(n, constant)
-                block[name] = recoded(given, kind_of.get(name), columns[name], n)
+                block[name] = recoded(name, given, kind_of.get(name), columns[name], n)
             if n:
                 yield block

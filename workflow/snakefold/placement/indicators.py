@@ -8,6 +8,7 @@ from snakefold import components
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import Mistake, Path, UserError, listed
+from snakefold.morphology.selectors import SelectorOf
 from snakefold.placement.counts import MOST_CELLS
 
 ABSOLUTE = ("count", "density", "planar_density", "density_key")
@@ -40,7 +41,12 @@ class Indicators(Node):
     )
     radius = Attribute(types.number(above=0), unit="um", doc="Radius of the soma.")
     geometry = types.later("Further measures of the cells.")
-    morphologies = types.later("Selectors of the cells' morphologies.")
+    morphologies = Attribute(
+        types.ListOf(SelectorOf()),
+        default=lambda node: [],
+        semantic=False,  # a slice has the names of those that are selected
+        doc="Which of the circuit's morphologies the cells may have: names, or selectors.",
+    )
 
     def given(self, keys: tuple[str, ...]) -> list[str]:
         """Return which of some keys are set."""

@@ -13,6 +13,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
+from snakefold.morphology.selectors import MorphologySelector
 from snakefold.placement.counts import deal
 from snakefold.placement.distribute import Distribute
 from snakefold.placement.indicators import Indicators
@@ -141,6 +142,11 @@ class PlacementStrategy(Node):
         """Return the soma radius, um, of a type's cells here, where its own `spatial` says `own`."""
         override = self.overrides.get(cell_type)
         return own.radius if override is None or override.radius is None else override.radius
+
+    def selectors_of(self, cell_type: str, own: Indicators) -> list[MorphologySelector]:
+        """Return what selects the morphologies of a type's cells here, where its own `spatial` says `own`."""
+        override = self.overrides.get(cell_type)
+        return own.morphologies if override is None or not override.morphologies else override.morphologies
 
     def indicator(self, cell_type: str) -> dict | None:
         """Return the indicator of a type where the strategy itself knows how many it places, else None."""

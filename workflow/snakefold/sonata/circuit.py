@@ -160,11 +160,18 @@ def simulation_config(
     return config | ({"metadata": dict(metadata)} if metadata else {})
 
 
-def write_circuit(nodes: list[str], edges: list[str], output: str | Path) -> None:
-    """Write circuit_config.json, and beside it node_sets.json and the two tables of types that bmtk wants."""
+def write_circuit(nodes: list[str], edges: list[str], output: str | Path, morphologies: str | Path = "") -> None:
+    """Write circuit_config.json, and beside it node_sets.json and the two tables of types that bmtk wants.
+
+    Parameters
+    ----------
+    morphologies : the folder of the morphologies as SWC files, where there are any
+    """
     base = Path(output).parent
+    components = {"morphologies_dir": _relative(morphologies, base)} if morphologies else {}
     names = {"node_types_file": "node_types.csv", "edge_types_file": "edge_types.csv"}
     hdf5.write_text(base / names["node_types_file"], NODE_TYPES_CSV)
     hdf5.write_text(base / names["edge_types_file"], EDGE_TYPES_CSV)
+    config = circuit_config(nodes, edges, base, components=components, **names)
     hdf5.write_text(base / "node_sets.json", json.dumps(node_sets(nodes), indent=2) + "\n")
-    hdf5.write_text(output, json.dumps(circuit_config(nodes, edges, base, **names), indent=2) + "\n")
+    hdf5.write_text(output, json.dumps(config, indent=2) + "\n")
