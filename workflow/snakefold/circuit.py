@@ -215,6 +215,16 @@ class Loaded:
         files = components.data_files(*circuit.placement.values())
         return Space(boxes, circuit.network.grid, {digest: Path(file) for digest, file in files.items()})
 
+    def measures(self, name: str, space: Space) -> tuple[dict[str, int], dict[str, float], float]:
+        """Return the wanted totals and the radii, um, 0 for none, of a placement's types, and its volume, um^3."""
+        strategy, types_ = self.circuit.placement[name], self.circuit.cell_types
+        radii = {t: strategy.radius_of(t, types_[t].spatial) or 0.0 for t in strategy.cell_types}
+        return self.totals[name], radii, sum(space.sizes[partition][0] for partition in strategy.partitions)
+
+    def cost_s(self, name: str) -> float:
+        """Return about how many CPU-s the cells of a placement take."""
+        return self.circuit.placement[name].cost_s(*self.measures(name, self.space()))
+
     def n_cells(self) -> dict[str, int]:
         """Return the wanted number of cells of each type, as far as it is known."""
         by_type = {t: [self.totals[s].get(t) for s in self.circuit.placed_by(t)] for t in self.circuit.cell_types}

@@ -341,8 +341,9 @@ def _needs(
     circuit, n_cells = loaded.circuit, loaded.n_cells()
     made = {}
     for name, placement in placements.items():
-        n = sum(loaded.totals[name].values()) / placement.tiles
-        made[f"place/{name}"] = needs.placing(n, circuit.placement[name].cost_per_cell_s)
+        n = sum(loaded.totals[name].values())
+        cost_s = loaded.cost_s(name) / placement.tiles
+        made[f"place/{name}"] = needs.placing(n / placement.tiles, cost_s, circuit.placement[name].bytes_per_cell)
     n_edges = {}
     for name, connection in connections.items():
         expected = parts[f"connect/{name}"].slice["expected"]
@@ -425,8 +426,7 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
         | ({"morphologies": shapes} if (shapes := circuit.morphologies_of(strategy, t)) else {})
         for t in strategy.cell_types
     }
-    n_cells = sum(loaded.totals[name].values())
-    cost_s = n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * COST_PER_CHUNK_S
+    cost_s = loaded.cost_s(name) + _n_chunks(loaded, strategy) * COST_PER_CHUNK_S
     n_tiles = number_of_tiles(tiles, cost_s, n_passes=strategy.n_passes)
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))

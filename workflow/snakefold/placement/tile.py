@@ -8,16 +8,16 @@ import numpy as np
 
 from snakefold import build, components, hdf5
 from snakefold.build import Built
-from snakefold.cells import open_populations
+from snakefold.cells import Cells, Population, open_populations
 from snakefold.errors import UserError, expects
 from snakefold.fanout import tile as fanout
 from snakefold.fanout.journal import Arrays, Journal
 from snakefold.placement.distribute import PlacedCells, Source, stored
-from snakefold.placement.strategy import Chunk, Given, PlacementStrategy
+from snakefold.placement.strategy import Chunk, Given, Neighbourhood, PlacementStrategy
 from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile, write_tile
-from snakefold.streams import stream
+from snakefold.streams import key, stream
 from snakefold.topology.chunks import Nearby, Pieces, cut, names
 
 
@@ -68,6 +68,13 @@ class Placing:
     def digest(self) -> str:
         """Digest of all that its cells depend on."""
         return hdf5.combine("place", self.built.digest, *map(hdf5.digest_of, sorted(self.inputs.nodes)))
+
+    def stray(self, chunks: np.ndarray, rows: np.ndarray, columns: Arrays) -> float:
+        """Return how far cells, `rows` of them in each chunk, lie outside at most (see `Grid.stray`)."""
+        if not self.strategy.located:
+            return 0.0
+        position = np.stack([columns[axis] for axis in "xyz"], axis=1)
+        return self.built.grid.stray(np.repeat(chunks, rows), position)
 
     @cached_property
     def distributors(self) -> list[Source]:
@@ -144,20 +151,23 @@ def place(
     rows = {t: np.array([len(a[f"{t}/x"]) for a in made], np.int64) for t in placing.strategy.cell_types}
     if output:
         groups = {t: _join(made, t, placing) for t in rows}
-        write_tile(output, placing.digest, np.stack([np.zeros_like(chunks), chunks], axis=1), groups, rows)
+        stray = {t: placing.stray(chunks, rows[t], groups[t]) for t in rows}
+        write_tile(output, placing.digest, np.stack([np.zeros_like(chunks), chunks], axis=1), groups, rows, stray)
     for path in nodes:
         cell_type = Path(path).stem
+        columns = _join(made, cell_type, placing)
         table = Chunks(
             (placing.built.slice["name"],),
             np.zeros(len(chunks), np.uint16),
             chunks,
             np.concatenate([[0], np.cumsum(rows[cell_type])]),
+            placing.stray(chunks, rows[cell_type], columns),
         )
         write_nodes(
             path,
             cell_type,
             int(rows[cell_type].sum()),
-            [_join(made, cell_type, placing)],
+            [columns],
             table,
             hdf5.combine("nodes", cell_type, placing.digest),
             columns=placing.column_types(cell_type),
@@ -171,14 +181,8 @@ class _Computer:
 
     def __init__(self, placing: Placing, chunks: np.ndarray, counts: np.ndarray):
         self.placing, self.chunks, self.counts = placing, chunks, counts
-        self.lower, self.upper = placing.built.grid.bounds(chunks)
-        known, first = placing.pieces.by_chunk()
-        at = np.searchsorted(known, chunks)
-        there = at < len(known)
-        there[there] = known[at[there]] == chunks[there]
-        self.spans = [(int(first[a]), int(first[a + 1])) if t else (0, 0) for a, t in zip(at, there, strict=True)]
+        self.around = _Around(placing, chunks)
         self.bounds = placing.pieces.bounds(len(placing.strategy.partitions))
-        self.populations = open_populations(placing.inputs.nodes)
         self.earlier = _Earlier(placing) if placing.inputs.earlier else None
         self.prepared = placing.built.compiled | read_prepared(placing.inputs.prepared)
         self.prepared_of = {
@@ -190,14 +194,11 @@ class _Computer:
         ]
 
     def __call__(self, i: int) -> Arrays:
-        strategy, name = self.placing.strategy, self.placing.built.slice["name"]
-        pieces = self.placing.pieces.select(*self.spans[i])
-        counts = dict(zip(strategy.cell_types, self.counts[:, i].tolist(), strict=True))
-        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, self.placing.built.grid)
-        rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
+        strategy = self.placing.strategy
+        chunk, rng = self.around.chunk(int(self.chunks[i]))
         placed = strategy.place(chunk, rng, self._given(chunk))
         arrays = {}
-        for at, (cell_type, wanted) in enumerate(counts.items()):
+        for at, (cell_type, wanted) in enumerate(chunk.counts.items()):
             columns = dict(placed.get(cell_type, {"position": np.empty((0, 3))}))
             exact = np.asarray(columns.pop("position"))
             position = exact.astype(np.float32)
@@ -207,7 +208,7 @@ class _Computer:
                 arrays[f"{cell_type}/{letter}"] = np.ascontiguousarray(position[:, axis])
             if len(self.placing.partition_names) > 1:
                 order = np.argsort(np.argsort(strategy.partitions))
-                arrays[f"{cell_type}/partition"] = order[_partition_of(exact, pieces)].astype(np.uint32)
+                arrays[f"{cell_type}/partition"] = order[self._partition_of(exact, chunk)].astype(np.uint32)
             for column, kind in self.placing.columns.items():
                 values = columns.get(column, np.zeros(len(position), np.uint32))
                 arrays[f"{cell_type}/{column}"] = stored(values, kind, len(position), f'"{column}" of {cell_type}')
@@ -225,28 +226,84 @@ class _Computer:
 
     def _given(self, chunk: Chunk) -> Given:
         grid, halo = self.placing.built.grid, self.placing.strategy.halo_um
-        cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.populations.items()}
+        cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.around.populations.items()}
         earlier = {} if self.earlier is None else self.earlier.near(chunk, halo)
-        return Given(self.bounds, self.prepared, cells, earlier)
+        return Given(self.bounds, self.prepared, cells, earlier, self.around)
+
+    def _partition_of(self, position: np.ndarray, chunk: Chunk) -> np.ndarray:
+        """Return which partition holds each position, (n,) uint32; the first where none does."""
+        code, held = _partition_of(position, chunk.pieces)
+        outside = np.flatnonzero(~held)
+        lying = self.placing.built.grid.chunk_of(position[outside])
+        for other in np.unique(lying):
+            at = outside[lying == other]
+            code[at], _ = _partition_of(position[at], self.around.pieces(int(other)))
+        return code
 
 
-class _Earlier:
-    """What earlier passes have placed."""
+class _Around(Neighbourhood):
+    """What lies around the chunks of a tile."""
 
-    def __init__(self, placing: Placing):
-        self.tiles, self.cell_types = [Tile(path) for path in placing.inputs.earlier], placing.strategy.cell_types
-        n_units = [len(tile.units) for tile in self.tiles]
-        self.tile, self.unit = np.repeat(np.arange(len(n_units)), n_units), np.concatenate([*map(np.arange, n_units)])
-        self.nearby = Nearby(placing.built.grid, np.concatenate([tile.units[:, 1] for tile in self.tiles]))
+    def __init__(self, placing: Placing, run: np.ndarray):
+        arrays = placing.built.arrays
+        self.run, self._all, self._counts = run, arrays["chunks"], arrays["counts"]
+        self._placing, self._grid, self._slice = placing, placing.built.grid, placing.built.slice
+        self._known, self._first = placing.pieces.by_chunk()
+        self.radii = {t: self._slice["types"][t]["radius"] for t in placing.strategy.cell_types}
+        self.populations = open_populations(placing.inputs.nodes)
 
-    def near(self, chunk: Chunk, halo_um: float) -> dict[str, np.ndarray]:
-        """Return the positions, by cell type, (n, 3) float32, in the chunks within a halo."""
-        at = self.nearby(chunk.lower, chunk.upper, halo_um)
-        found = {cell_type: [np.empty((0, 3), np.float32)] for cell_type in self.cell_types}
-        for tile, unit in zip(self.tile[at].tolist(), self.unit[at].tolist(), strict=True):
-            for cell_type, parts in found.items():
-                parts.append(self.tiles[tile].positions(cell_type, unit))
-        return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
+    @cached_property
+    def lower(self) -> np.ndarray:
+        return self._placing.pieces.lower.min(axis=0)
+
+    @cached_property
+    def upper(self) -> np.ndarray:
+        return self._placing.pieces.upper.max(axis=0)
+
+    @cached_property
+    def volume(self) -> float:
+        return float(self._placing.pieces.volume.sum())
+
+    @cached_property
+    def largest_radius(self) -> float:
+        return max(map(_largest_radius, self.populations.values()), default=0.0)
+
+    @cached_property
+    def _nearby(self) -> Nearby:
+        return Nearby(self._grid, self._all)
+
+    def pieces(self, id_: int) -> Pieces:
+        """Return the parts of the partitions in a chunk; none where it is no chunk of theirs."""
+        at = int(np.searchsorted(self._known, np.uint64(id_)))
+        there = at < len(self._known) and int(self._known[at]) == id_
+        return self._placing.pieces.select(*(self._first[at : at + 2].tolist() if there else (0, 0)))
+
+    def near(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        return self._all[self._nearby(lower, upper, 0.0)]
+
+    def chunk(self, id_: int) -> tuple[Chunk, np.random.Generator]:
+        at = int(np.searchsorted(self._all, np.uint64(id_)))
+        counts = dict(zip(self.radii, self._counts[:, at].tolist(), strict=True))
+        (lower,), (upper,) = self._grid.bounds(self._all[at : at + 1])
+        rng = stream(self._slice["seed"], "place", self._slice["name"], "cells", id_)
+        return Chunk(id_, lower, upper, self.pieces(id_), counts, self._grid), rng
+
+    def counts(self, ids: np.ndarray) -> np.ndarray:
+        return self._counts[:, np.searchsorted(self._all, ids)]
+
+    def cells(self, lower: np.ndarray, upper: np.ndarray) -> dict[str, Cells]:
+        return {t: p.near(self._grid, lower, upper, 0.0) for t, p in self.populations.items()}
+
+    def key(self, purpose: str) -> int:
+        return key(self._slice["seed"], "place", self._slice["name"], purpose) % 2**64
+
+
+def _largest_radius(population: Population) -> float:
+    if "radius" not in population.nodes.columns:
+        return 0.0
+    n, step = population.n, 1_000_000
+    found = (population.nodes.column("radius", a, min(a + step, n)) for a in range(0, n, step))
+    return max((float(radii.max()) for radii in found), default=0.0)
 
 
 def _distribute(name: str) -> str:
@@ -257,12 +314,35 @@ def _below(prefix: str, arrays: Arrays) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _partition_of(position: np.ndarray, pieces: Pieces) -> np.ndarray:
-    """Return which partition holds each position, (n,) uint32; the first where none does."""
-    code = np.zeros(len(position), np.uint32)
+class _Earlier:
+    """What earlier passes have placed."""
+
+    def __init__(self, placing: Placing):
+        self.tiles, self.cell_types = [Tile(path) for path in placing.inputs.earlier], placing.strategy.cell_types
+        n_units = [len(tile.units) for tile in self.tiles]
+        self.tile, self.unit = np.repeat(np.arange(len(n_units)), n_units), np.concatenate([*map(np.arange, n_units)])
+        self.nearby = Nearby(placing.built.grid, np.concatenate([tile.units[:, 1] for tile in self.tiles]))
+        self.stray = max(tile.stray(t) for tile in self.tiles for t in self.cell_types)
+
+    def near(self, chunk: Chunk, halo_um: float) -> dict[str, np.ndarray]:
+        """Return the positions, by cell type, (n, 3) float32, in the chunks within a halo."""
+        at = self.nearby(chunk.lower, chunk.upper, halo_um + self.stray)
+        found = {cell_type: [np.empty((0, 3), np.float32)] for cell_type in self.cell_types}
+        for tile, unit in zip(self.tile[at].tolist(), self.unit[at].tolist(), strict=True):
+            for cell_type, parts in found.items():
+                parts.append(self.tiles[tile].positions(cell_type, unit))
+        return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
+
+
+def _partition_of(position: np.ndarray, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
+    """Return which partition holds each position, (n,) uint32, the first where none does; and whether one does."""
+    code, held = np.zeros(len(position), np.uint32), np.zeros(len(position), bool)
+    # A float32 number may be on a face but for its rounding; float64 ones are held exactly.
+    slack = np.spacing(np.abs(position)) if position.dtype == np.float32 else 0.0
     for lower, upper, partition in zip(pieces.lower[::-1], pieces.upper[::-1], pieces.partition[::-1], strict=True):
-        code[((position >= lower) & (position <= upper)).all(axis=1)] = partition
-    return code
+        inside = ((position >= lower - slack) & (position <= upper + slack)).all(axis=1)
+        code[inside], held = partition, held | inside
+    return code, held
 
 
 def _join(made: list[Arrays], cell_type: str, placing: Placing) -> Arrays:
