@@ -54,9 +54,9 @@ def small() -> dict:
     return copy.deepcopy(SMALL)
 
 
-def edited(*edits: tuple[str, object]) -> dict:
-    """Return the small description with values set at dotted keys; `...` removes the key."""
-    tree = small()
+def edited(*edits: tuple[str, object], tree: dict | None = None) -> dict:
+    """Return a description, else the small one, with values set at dotted keys; `...` removes the key."""
+    tree = small() if tree is None else tree
     for dotted, value in edits:
         *above, last = dotted.split(".")
         at = tree
@@ -99,12 +99,16 @@ def run(plan: Plan, jobs: str = "place connect") -> Plan:
         if name.startswith(("partition/", "place/", "connect/")):
             inputs = [plan.built(i) for i in part.inputs]
             build(plan.slice_file(part.digest), inputs, list(part.files.values()), plan.built(name))
-    for name in plan.placements if "place" in jobs else ():
-        place(plan, name)
-    for cell_type in plan.cell_types if "place" in jobs else ():
-        names = plan.placers(cell_type)
-        tiles = [t for n in names for t in tiles_of(plan, "place", n, plan.placements[n].tiles)]
-        gather_of_cells.gather_cells(cell_type, [plan.built("place", n) for n in names], tiles, plan.nodes(cell_type))
+    left = list(plan.placements) if "place" in jobs else []
+    gathered: set[str] = set()
+    while left:  # those first that others depend on
+        ready = [n for n in left if gathered.issuperset(plan.placements[n].reads)]
+        for name in ready:
+            place(plan, name)
+            left.remove(name)
+        done = [t for t in plan.cell_types if t not in gathered and not set(plan.placers(t)) & set(left)]
+        gather(plan, done)
+        gathered |= set(done)
     for name, connection in plan.connections.items() if "connect" in jobs else ():
         for t, tile in enumerate(tiles_of(plan, "connect", name, connection.tiles)):
             connecting.connect(connect_inputs(plan, name), t, plan.path(".journal", name, t), tile)
@@ -112,6 +116,14 @@ def run(plan: Plan, jobs: str = "place connect") -> Plan:
         for edge_set in connection.sets:
             gather_of_edges.gather_edges(edge_set, connect_inputs(plan, name), tiles, plan.edges(edge_set))
     return plan
+
+
+def gather(plan: Plan, cell_types: list[str]) -> None:
+    """Gather the cells of some types."""
+    for cell_type in cell_types:
+        names = plan.placers(cell_type)
+        tiles = [t for n in names for t in tiles_of(plan, "place", n, plan.placements[n].tiles)]
+        gather_of_cells.gather_cells(cell_type, [plan.built("place", n) for n in names], tiles, plan.nodes(cell_type))
 
 
 def tiles_of(plan: Plan, phase: str, name: str, n: int) -> list[str]:
@@ -123,7 +135,8 @@ def place_inputs(plan: Plan, name: str) -> placing.Inputs:
     """Return what the tiles of a placement strategy read."""
     prepared = plan.path("prepare/place", f"{name}.h5") if plan.placements[name].prepares else ""
     partitions = tuple(plan.built(i) for i in plan.parts[f"place/{name}"].inputs)
-    return placing.Inputs(plan.built("place", name), partitions, prepared=prepared)
+    nodes = tuple(plan.nodes(t) for t in plan.placements[name].reads)
+    return placing.Inputs(plan.built("place", name), partitions, nodes, prepared)
 
 
 def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:

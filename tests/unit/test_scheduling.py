@@ -66,7 +66,7 @@ def test_a_number_that_is_none_is_a_mistake(resource):
 
 def test_what_is_needed_grows_with_what_is_made():
     for few, many in (
-        (placing(1e3, 1e-6), placing(1e6, 1e-6)),
+        (placing(1e3, 1e-3), placing(1e6, 1.0)),
         (connecting(1e5, 1e3, 2e-7), connecting(1e8, 1e3, 2e-7)),
         (gathering(1e3), gathering(1e7)),
         (simulating(1e3, 1e5, 100, 0.1), simulating(1e4, 1e7, 100, 0.1)),

@@ -115,10 +115,13 @@ class Population:
         return Cells(self.nodes, np.array([[start, stop]], np.int64))
 
     def near(self, grid: Grid, lower: np.ndarray, upper: np.ndarray, halo_um: float) -> Cells:
-        """Return the cells of all chunks that come within `halo_um` of a box (corners (3,), um)."""
+        """Return the cells of all chunks that come within `halo_um` of a box (corners (3,), um).
+
+        Cells may lie outside their chunks, so that these come within more, but no cell within the halo is missed.
+        """
         if grid not in self._nearby:
             self._nearby[grid] = Nearby(grid, self.chunks.chunk)
-        rows = self._nearby[grid](lower, upper, halo_um)
+        rows = self._nearby[grid](lower, upper, halo_um + self.chunks.stray)
         return Cells(self.nodes, _joined(self.chunks.offsets[rows], self.chunks.offsets[rows + 1]))
 
 

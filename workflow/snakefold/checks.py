@@ -203,17 +203,16 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         if len(totals) < len(strategy.cell_types):
             continue
         yield from strategy.distribute.faults(strategy.columns)
-        radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
         try:
-            volume = sum(space.volume(partition) for partition in strategy.partitions)
+            measures = loaded.measures(name, space)
         except NotKnownYet:  # its build job asks
             continue
         boxes = np.array([[loaded.boxes[p].lower, loaded.boxes[p].upper] for p in strategy.partitions]).reshape(
             -1, 2, 3
         )
-        for message in [*strategy.faults(totals, radii, volume), *strategy.misfits(totals, radii, boxes)]:
+        for message in [*strategy.faults(*measures), *strategy.misfits(*measures[:2], boxes)]:
             yield Mistake(message, strategy.path)
-        loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(totals, radii, volume))
+        loaded.warnings.extend(Mistake(m, strategy.path) for m in strategy.warnings(*measures))
 
 
 def _property_faults(loaded: Loaded) -> Iterator[Mistake]:

@@ -193,6 +193,10 @@ class Circuit(Node):
         return indicator(strategy, cell_type, self.cell_types, self.placement)
 
 
+# Of a placement: wanted totals by cell type; radii by cell type, um, 0 for none; volume of its partitions, um^3.
+Measures = tuple[dict[str, int], dict[str, float], float]
+
+
 @dataclass
 class Loaded:
     """A circuit that was read and found whole.
@@ -222,6 +226,18 @@ class Loaded:
         boxes = {name: np.array([[b.lower, b.upper] for b in found]) for name, found in parts.items()}
         files = components.data_files(*circuit.placement.values())
         return Space(boxes, circuit.network.grid, {digest: Path(file) for digest, file in files.items()}, voxels)
+
+    def measures(self, name: str, space: Space) -> Measures:
+        """Return the measures of a placement, by a space that guesses with what is guessed.
+
+        Raises
+        ------
+        NotKnownYet : its partitions have to be built before, and nothing is guessed
+        """
+        strategy, types_ = self.circuit.placement[name], self.circuit.cell_types
+        totals = self.totals[name] if not space.guesses else self.guesses.get(name, {}) | self.totals[name]
+        radii = {t: strategy.radius_of(t, types_[t].spatial) or 0.0 for t in strategy.cell_types}
+        return totals, radii, sum(space.volume(partition) for partition in strategy.partitions)
 
     def n_cells(self, guessed: bool = False) -> dict[str, int]:
         """Return the wanted number of cells of each type, as far as it is known, or else as it is guessed."""

@@ -42,6 +42,9 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.placement.random:RandomPlacement": _of_bsb(
             "random", "RandomPlacement", "random", "random_placement", package="placement"
         ),
+        "snakefold.placement.poisson_disk:PoissonDiskPlacement": _of_bsb(
+            "poisson_disk", "PoissonDiskPlacement", "poisson_disk_placement", package="placement"
+        ),
         "snakefold.placement.fixed:FixedPositions": _of_bsb(
             "strategy", "FixedPositions", "fixed_positions", package="placement"
         ),
@@ -174,10 +177,6 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
 
 LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
     "file": ("file", "FileDependencyNode", "code", "CodeDependencyNode", "morphology", "MorphologyDependencyNode"),
-    "placement": (
-        "poisson_disk_placement",
-        "PoissonDiskPlacement",
-    ),
     "rotation_distributor": ("none", "explicitly_none", "random", "orientation_field"),
     "connectivity": (
         "voxel_intersection",

@@ -39,9 +39,9 @@ def voxelising(n_voxels: float, largest_bytes: float) -> Needs:
     return Needs(bytes_ / 1e6, n_voxels * 5e-7)
 
 
-def placing(n_cells: float, cost_per_cell_s: float) -> Needs:
-    """Return what a tile of a placement needs."""
-    return Needs(n_cells * _BYTES_PER_PLACED_CELL / 1e6, n_cells * cost_per_cell_s)
+def placing(n_cells: float, cost_s: float, more_bytes_per_cell: int = 0) -> Needs:
+    """Return what a tile of a placement needs, whose strategy holds more than its cells."""
+    return Needs(n_cells * (_BYTES_PER_PLACED_CELL + more_bytes_per_cell) / 1e6, cost_s)
 
 
 def connecting(n_edges: float, n_cells: float, cost_per_edge_s: float) -> Needs:

@@ -7,12 +7,12 @@ result: it is left out of the content digest that results carry.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import nan
 from pathlib import Path
 
 from snakefold import components, hdf5, needs
-from snakefold.circuit import Circuit, Loaded, order_of
+from snakefold.circuit import Circuit, Loaded, Measures, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.parse import readings
@@ -314,7 +314,9 @@ def make(
         own = {"grid": _grid(circuit)} if isinstance(partition, Voxels) else {"box": [box.lower, box.upper]}
         parts[f"partition/{name}"] = _part({"phase": "partition", "name": name, **own}, partition)
     parts |= {f"morphology/{recipe.name}": _morphology_part(recipe) for recipe in circuit.recipes}
-    placements = {name: _placement(loaded, name, tiles, parts) for name in sorted(circuit.placement)}
+    guessing = replace(loaded.space(), guesses=True)
+    measures = {name: loaded.measures(name, guessing) for name in circuit.placement}
+    placements = {name: _placement(loaded, name, tiles, parts, measures[name]) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", circuit, parts)
     connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
     after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit, parts)
@@ -331,7 +333,7 @@ def make(
         modules={},
         libraries={},
         warnings=tuple(str(w) for w in loaded.warnings),
-        needs=_needs(loaded, placements, connections, parts),
+        needs=_needs(loaded, placements, connections, parts, measures),
     )
     _add_modules(plan, circuit)
     if simulated:
@@ -340,7 +342,11 @@ def make(
 
 
 def _needs(
-    loaded: Loaded, placements: dict[str, Placement], connections: dict[str, Connection], parts: dict[str, Part]
+    loaded: Loaded,
+    placements: dict[str, Placement],
+    connections: dict[str, Connection],
+    parts: dict[str, Part],
+    measures: dict[str, Measures],
 ) -> dict[str, Needs]:
     """Return what jobs need.
 
@@ -353,8 +359,9 @@ def _needs(
         if isinstance(partition, Voxels):
             made[f"partition/{name}"] = needs.voxelising(*partition.load())
     for name, placement in placements.items():
-        n = _n_placed(loaded, name) / placement.tiles
-        made[f"place/{name}"] = needs.placing(n, circuit.placement[name].cost_per_cell_s)
+        n, strategy = sum(measures[name][0].values()), circuit.placement[name]
+        cost_s = strategy.cost_s(*measures[name]) / placement.tiles
+        made[f"place/{name}"] = needs.placing(n / placement.tiles, cost_s, strategy.bytes_per_cell)
     n_edges = {}
     for name, connection in connections.items():
         expected = parts[f"connect/{name}"].slice["expected"]
@@ -427,7 +434,7 @@ def _grid(circuit) -> dict:
     return {"origin": circuit.network.origin, "size": circuit.network.chunk_size}
 
 
-def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Placement:
+def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part], measures: Measures) -> Placement:
     circuit, strategy = loaded.circuit, loaded.circuit.placement[name]
     kinds = {
         t: {
@@ -437,8 +444,7 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
         | ({"morphologies": shapes} if (shapes := circuit.morphologies_of(strategy, t)) else {})
         for t in strategy.cell_types
     }
-    n_cells = _n_placed(loaded, name)
-    cost_s = n_cells * strategy.cost_per_cell_s + _n_chunks(loaded, strategy) * COST_PER_CHUNK_S
+    cost_s = strategy.cost_s(*measures) + _n_chunks(loaded, strategy) * COST_PER_CHUNK_S
     n_tiles = number_of_tiles(tiles, cost_s, n_passes=strategy.n_passes)
     sized = [p for kind in kinds.values() for p in partitions_of(kind["indicator"])]
     inputs = tuple(f"partition/{p}" for p in dict.fromkeys([*strategy.partitions, *sized]))
@@ -466,11 +472,6 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
         reads=tuple(reads),
         direct=n_tiles == 1 and strategy.n_passes == 1 and alone,
     )
-
-
-def _n_placed(loaded: Loaded, strategy: str) -> int:
-    """Return how many cells a strategy places, for estimates of cost."""
-    return sum((loaded.guesses.get(strategy, {}) | loaded.totals[strategy]).values())
 
 
 def _n_chunks(loaded: Loaded, strategy) -> float:

@@ -70,7 +70,8 @@ def _table(cell_type: str, placings: list[Placing], tiles_of: list) -> Chunks:
             count.append(rows[order])
     names = tuple(placing.built.slice["name"] for placing in placings)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(count))]).astype(np.int64)
-    return Chunks(names, np.concatenate(block), np.concatenate(chunk), offsets)
+    stray = max((tile.stray(cell_type) for groups in tiles_of for group in groups for tile in group), default=0.0)
+    return Chunks(names, np.concatenate(block), np.concatenate(chunk), offsets, stray)
 
 
 def _partitions_of(placing: Placing) -> list[str]:

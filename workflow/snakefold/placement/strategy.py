@@ -19,6 +19,7 @@ from snakefold.placement.distribute import Distribute
 from snakefold.placement.indicators import Indicators
 from snakefold.rng import drawn_with
 from snakefold.topology.chunks import Grid, Pieces
+from snakefold.topology.domains import Domain
 
 Arrays = dict[str, np.ndarray]
 
@@ -67,6 +68,52 @@ class Chunk:
         return self.pieces.volume if column is None else self.pieces.amounts[column]
 
 
+class Neighbourhood:
+    """What lies around a chunk, for a strategy that recomputes its neighbours rather than wait for them.
+
+    Attributes
+    ----------
+    lower, upper : corners of a box around the strategy's partitions, (3,) um
+    volume : of these partitions, um^3
+    n_pieces : parts of boxes and voxels that they have in all chunks together
+    run : ids of the chunks of this job, (n,) uint64 ascending, which it will be asked for in about this order
+    radii : soma radius of each of its cell types, um, or None
+    largest_radius : of the cells of the strategies it depends on, um; 0 where there are none
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    volume: float
+    n_pieces: int
+    run: np.ndarray
+    radii: Mapping[str, float | None]
+    largest_radius: float
+
+    def near(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """Return the ids, (n,) uint64 ascending, of the strategy's chunks that come within a box (corners (3,), um)."""
+        raise NotImplementedError
+
+    def chunk(self, id_: int) -> tuple[Chunk, np.random.Generator]:
+        """Return any of the strategy's chunks, and its random stream from the beginning."""
+        raise NotImplementedError
+
+    def domain(self, lower: np.ndarray, upper: np.ndarray) -> Domain:
+        """Return what the partitions fill of a box."""
+        raise NotImplementedError
+
+    def counts(self, ids: np.ndarray) -> np.ndarray:
+        """Return the number of cells of each type in chunks, (n_types, n) int64."""
+        raise NotImplementedError
+
+    def cells(self, lower: np.ndarray, upper: np.ndarray) -> Mapping[str, Cells]:
+        """Return the cells of the strategies it depends on, by type, in the chunks that come within a box."""
+        raise NotImplementedError
+
+    def key(self, purpose: str) -> int:
+        """Return 64 bits for a purpose, of the strategy as a whole."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Given:
     """What a strategy may read besides its chunk.
@@ -77,12 +124,14 @@ class Given:
     prepared : the arrays of its `prepare` step, and those that it has `compiled`
     cells : cells of the strategies it depends on, by type, in the chunks within its halo
     earlier : positions of its own cells of earlier passes, by type, (n, 3) float32, in the chunks within its halo
+    around : what lies around the chunk
     """
 
     bounds: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 3)))
     prepared: Mapping[str, np.ndarray] = field(default_factory=dict)
     cells: Mapping[str, Cells] = field(default_factory=dict)
     earlier: Mapping[str, np.ndarray] = field(default_factory=dict)
+    around: Neighbourhood = field(default_factory=Neighbourhood)
 
 
 class PlacementStrategy(Node):
@@ -96,6 +145,8 @@ class PlacementStrategy(Node):
     columns : further columns of its cells, name -> dtype, or a tuple of all the strings that there can be
     located : whether its cells are somewhere; those of no place are all at 0, 0, 0 in the node files
     whole : whether it knows all its cells beforehand (see `placement.whole`); it has its `setting` then
+    cost_per_cell_s : CPU-s that a cell takes; see `cost_s`
+    bytes_per_cell : what it holds of a cell while it runs, beside what all strategies hold
     """
 
     kind: ClassVar[str] = "placement"
@@ -108,6 +159,7 @@ class PlacementStrategy(Node):
     located: ClassVar[bool] = True
     setting: Setting = Setting()
     cost_per_cell_s: ClassVar[float] = 2e-6
+    bytes_per_cell: int = 0
 
     cell_types = Attribute(
         types.ListOf(types.Reference("cell_types", "cell type"), least=1, distinct=True),
@@ -147,6 +199,10 @@ class PlacementStrategy(Node):
         """Return what selects the morphologies of a type's cells here, where its own `spatial` says `own`."""
         override = self.overrides.get(cell_type)
         return own.morphologies if override is None or not override.morphologies else override.morphologies
+
+    def cost_s(self, totals: dict[str, int], radii: dict[str, float], volume: float) -> float:
+        """Return about how many CPU-s its cells take, as in `faults`."""
+        return sum(totals.values()) * self.cost_per_cell_s
 
     def indicator(self, cell_type: str) -> dict | None:
         """Return the indicator of a type where the strategy itself knows how many it places, else None."""

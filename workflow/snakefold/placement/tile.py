@@ -8,19 +8,21 @@ import numpy as np
 
 from snakefold import build, components, hdf5
 from snakefold.build import Built
-from snakefold.cells import open_populations
+from snakefold.cells import Cells, Population, open_populations
 from snakefold.errors import UserError, expects
 from snakefold.fanout import tile as fanout
 from snakefold.fanout.journal import Arrays, Journal
 from snakefold.placement.distribute import PlacedCells, Source, stored
-from snakefold.placement.strategy import Chunk, Given, PlacementStrategy
+from snakefold.placement.strategy import Chunk, Given, Neighbourhood, PlacementStrategy
 from snakefold.prepared import read_prepared, write_prepared
 from snakefold.sonata.nodes import Chunks, write_nodes
 from snakefold.sonata.tiles import Tile, write_tile
-from snakefold.streams import stream
+from snakefold.streams import key, stream
 from snakefold.topology.chunks import Nearby, Pieces, names
 from snakefold.topology.domains import Domain, domain_of
 from snakefold.topology.filling import Filling
+
+_CHUNKS_KEPT = 64  # whose domains are remembered
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,13 @@ class Placing:
     def digest(self) -> str:
         """Digest of all that its cells depend on."""
         return hdf5.combine("place", self.built.digest, *map(hdf5.digest_of, sorted(self.inputs.nodes)))
+
+    def stray(self, chunks: np.ndarray, rows: np.ndarray, columns: Arrays) -> float:
+        """Return how far cells, `rows` of them in each chunk, lie outside at most (see `Grid.stray`)."""
+        if not self.strategy.located:
+            return 0.0
+        position = np.stack([columns[axis] for axis in "xyz"], axis=1)
+        return self.built.grid.stray(np.repeat(chunks, rows), position)
 
     @cached_property
     def distributors(self) -> list[Source]:
@@ -158,20 +167,23 @@ def place(
     rows = {t: np.array([len(a[f"{t}/x"]) for a in made], np.int64) for t in placing.strategy.cell_types}
     if output:
         groups = {t: _join(made, t, placing) for t in rows}
-        write_tile(output, placing.digest, np.stack([np.zeros_like(chunks), chunks], axis=1), groups, rows)
+        stray = {t: placing.stray(chunks, rows[t], groups[t]) for t in rows}
+        write_tile(output, placing.digest, np.stack([np.zeros_like(chunks), chunks], axis=1), groups, rows, stray)
     for path in nodes:
         cell_type = Path(path).stem
+        columns = _join(made, cell_type, placing)
         table = Chunks(
             (placing.built.slice["name"],),
             np.zeros(len(chunks), np.uint16),
             chunks,
             np.concatenate([[0], np.cumsum(rows[cell_type])]),
+            placing.stray(chunks, rows[cell_type], columns),
         )
         write_nodes(
             path,
             cell_type,
             int(rows[cell_type].sum()),
-            [_join(made, cell_type, placing)],
+            [columns],
             table,
             hdf5.combine("nodes", cell_type, placing.digest),
             columns=placing.column_types(cell_type),
@@ -185,9 +197,7 @@ class _Computer:
 
     def __init__(self, placing: Placing, chunks: np.ndarray, counts: np.ndarray):
         self.placing, self.chunks, self.counts = placing, chunks, counts
-        self.lower, self.upper = placing.built.grid.bounds(chunks)
-        self.bounds = placing.pieces.bounds(len(placing.strategy.partitions))
-        self.populations = open_populations(placing.inputs.nodes)
+        self.around = _Around(placing, chunks)
         self.earlier = _Earlier(placing) if placing.inputs.earlier else None
         self.prepared = placing.built.compiled | read_prepared(placing.inputs.prepared)
         self.prepared_of = {
@@ -199,20 +209,12 @@ class _Computer:
         ]
 
     def __call__(self, i: int) -> Arrays:
-        strategy, name = self.placing.strategy, self.placing.built.slice["name"]
-        densities = self.placing.densities
-        pieces = self.placing.filling.within(int(self.chunks[i]), sorted(set(densities.values())))
-        counts = dict(zip(strategy.cell_types, self.counts[:, i].tolist(), strict=True))
-        grid = self.placing.built.grid
-        chunk = Chunk(int(self.chunks[i]), self.lower[i], self.upper[i], pieces, counts, grid, densities)
-        rng = stream(self.placing.built.slice["seed"], "place", name, "cells", chunk.id)
+        strategy = self.placing.strategy
+        chunk, rng = self.around.chunk(int(self.chunks[i]))
         placed = strategy.place(chunk, rng, self._given(chunk))
         several = len(self.placing.partition_names) > 1
-        domains = (
-            {p: domain_of(pieces.take(pieces.partition == p)) for p in np.unique(pieces.partition)} if several else {}
-        )
         arrays = {}
-        for at, (cell_type, wanted) in enumerate(counts.items()):
+        for at, (cell_type, wanted) in enumerate(chunk.counts.items()):
             columns = dict(placed.get(cell_type, {"position": np.empty((0, 3))}))
             exact = np.asarray(columns.pop("position"))
             position = exact.astype(np.float32)
@@ -222,7 +224,7 @@ class _Computer:
                 arrays[f"{cell_type}/{letter}"] = np.ascontiguousarray(position[:, axis])
             if several:
                 order = np.argsort(np.argsort(strategy.partitions))
-                arrays[f"{cell_type}/partition"] = order[_partition_of(exact, domains)].astype(np.uint32)
+                arrays[f"{cell_type}/partition"] = order[self.around.partition_of(exact, chunk.id)].astype(np.uint32)
             for column, kind in self.placing.columns.items():
                 values = columns.get(column, np.zeros(len(position), np.uint32))
                 arrays[f"{cell_type}/{column}"] = stored(values, kind, len(position), f'"{column}" of {cell_type}')
@@ -240,28 +242,107 @@ class _Computer:
 
     def _given(self, chunk: Chunk) -> Given:
         grid, halo = self.placing.built.grid, self.placing.strategy.halo_um
-        cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.populations.items()}
+        cells = {t: p.near(grid, chunk.lower, chunk.upper, halo) for t, p in self.around.populations.items()}
         earlier = {} if self.earlier is None else self.earlier.near(chunk, halo)
-        return Given(self.bounds, self.prepared, cells, earlier)
+        return Given(self.placing.filling.bounds, self.prepared, cells, earlier, self.around)
 
 
-class _Earlier:
-    """What earlier passes have placed."""
+class _Around(Neighbourhood):
+    """What lies around the chunks of a tile."""
 
-    def __init__(self, placing: Placing):
-        self.tiles, self.cell_types = [Tile(path) for path in placing.inputs.earlier], placing.strategy.cell_types
-        n_units = [len(tile.units) for tile in self.tiles]
-        self.tile, self.unit = np.repeat(np.arange(len(n_units)), n_units), np.concatenate([*map(np.arange, n_units)])
-        self.nearby = Nearby(placing.built.grid, np.concatenate([tile.units[:, 1] for tile in self.tiles]))
+    def __init__(self, placing: Placing, run: np.ndarray):
+        arrays = placing.built.arrays
+        self.run, self._all, self._counts = run, arrays["chunks"], arrays["counts"]
+        self._grid, self._slice, self._filling = placing.built.grid, placing.built.slice, placing.filling
+        self._densities = placing.densities
+        self.radii = {t: self._slice["types"][t]["radius"] for t in placing.strategy.cell_types}
+        self.populations = open_populations(placing.inputs.nodes)
+        self._kept: dict[int, dict[int, Domain]] = {}
 
-    def near(self, chunk: Chunk, halo_um: float) -> dict[str, np.ndarray]:
-        """Return the positions, by cell type, (n, 3) float32, in the chunks within a halo."""
-        at = self.nearby(chunk.lower, chunk.upper, halo_um)
-        found = {cell_type: [np.empty((0, 3), np.float32)] for cell_type in self.cell_types}
-        for tile, unit in zip(self.tile[at].tolist(), self.unit[at].tolist(), strict=True):
-            for cell_type, parts in found.items():
-                parts.append(self.tiles[tile].positions(cell_type, unit))
-        return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
+    @cached_property
+    def lower(self) -> np.ndarray:
+        return self._filling.bounds[:, 0].min(axis=0)
+
+    @cached_property
+    def upper(self) -> np.ndarray:
+        return self._filling.bounds[:, 1].max(axis=0)
+
+    @property
+    def volume(self) -> float:
+        return self._filling.volume
+
+    @property
+    def n_pieces(self) -> int:
+        return self._filling.n_pieces
+
+    @cached_property
+    def largest_radius(self) -> float:
+        return max(map(_largest_radius, self.populations.values()), default=0.0)
+
+    @cached_property
+    def _nearby(self) -> Nearby:
+        return Nearby(self._grid, self._all)
+
+    def near(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        return self._all[self._nearby(lower, upper, 0.0)]
+
+    def chunk(self, id_: int) -> tuple[Chunk, np.random.Generator]:
+        at = int(np.searchsorted(self._all, np.uint64(id_)))
+        counts = dict(zip(self.radii, self._counts[:, at].tolist(), strict=True))
+        (lower,), (upper,) = self._grid.bounds(self._all[at : at + 1])
+        rng = stream(self._slice["seed"], "place", self._slice["name"], "cells", id_)
+        pieces = self._filling.within(id_, sorted(set(self._densities.values())))
+        return Chunk(id_, lower, upper, pieces, counts, self._grid, self._densities), rng
+
+    def domain(self, lower: np.ndarray, upper: np.ndarray) -> Domain:
+        return self._filling.around(lower, upper)
+
+    def counts(self, ids: np.ndarray) -> np.ndarray:
+        return self._counts[:, np.searchsorted(self._all, ids)]
+
+    def cells(self, lower: np.ndarray, upper: np.ndarray) -> dict[str, Cells]:
+        return {t: p.near(self._grid, lower, upper, 0.0) for t, p in self.populations.items()}
+
+    def key(self, purpose: str) -> int:
+        return key(self._slice["seed"], "place", self._slice["name"], purpose) % 2**64
+
+    def partition_of(self, position: np.ndarray, chunk: int) -> np.ndarray:
+        """Return which partition holds each position, (n,) uint32; the first of several, and where none does.
+
+        Those that their own chunk's pieces do not hold may have strayed to another chunk.
+        """
+        code, held = _held(position, self._domains(chunk))
+        outside = np.flatnonzero(~held)
+        lying = self._grid.chunk_of(position[outside])
+        for other in np.unique(lying).tolist():
+            at = outside[lying == other]
+            code[at], _ = _held(position[at], self._domains(other))
+        return code
+
+    def _domains(self, chunk: int) -> dict[int, Domain]:
+        """Return what each partition fills of a chunk; what was asked for lately is kept."""
+        if chunk not in self._kept:
+            pieces = self._filling.within(chunk)
+            found = {int(p): domain_of(pieces.take(pieces.partition == p)) for p in np.unique(pieces.partition)}
+            self._kept = dict(list(self._kept.items())[-_CHUNKS_KEPT:]) | {chunk: found}
+        return self._kept[chunk]
+
+
+def _held(position: np.ndarray, domains: dict[int, Domain]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of some partitions holds each position, (n,) uint32, the first where none does; and whether."""
+    code, held = np.zeros(len(position), np.uint32), np.zeros(len(position), bool)
+    for partition, domain in reversed(domains.items()):
+        inside = domain.holds(position)
+        code[inside], held = partition, held | inside
+    return code, held
+
+
+def _largest_radius(population: Population) -> float:
+    if "radius" not in population.nodes.columns:
+        return 0.0
+    n, step = population.n, 1_000_000
+    found = (population.nodes.column("radius", a, min(a + step, n)) for a in range(0, n, step))
+    return max((float(radii.max()) for radii in found), default=0.0)
 
 
 def _distribute(name: str) -> str:
@@ -272,12 +353,24 @@ def _below(prefix: str, arrays: Arrays) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _partition_of(position: np.ndarray, domains: dict[int, Domain]) -> np.ndarray:
-    """Return which partition holds each position, (n,) uint32; the first of several, and where none does."""
-    code = np.zeros(len(position), np.uint32)
-    for partition, domain in reversed(domains.items()):
-        code[domain.holds(position)] = partition
-    return code
+class _Earlier:
+    """What earlier passes have placed."""
+
+    def __init__(self, placing: Placing):
+        self.tiles, self.cell_types = [Tile(path) for path in placing.inputs.earlier], placing.strategy.cell_types
+        n_units = [len(tile.units) for tile in self.tiles]
+        self.tile, self.unit = np.repeat(np.arange(len(n_units)), n_units), np.concatenate([*map(np.arange, n_units)])
+        self.nearby = Nearby(placing.built.grid, np.concatenate([tile.units[:, 1] for tile in self.tiles]))
+        self.stray = max(tile.stray(t) for tile in self.tiles for t in self.cell_types)
+
+    def near(self, chunk: Chunk, halo_um: float) -> dict[str, np.ndarray]:
+        """Return the positions, by cell type, (n, 3) float32, in the chunks within a halo."""
+        at = self.nearby(chunk.lower, chunk.upper, halo_um + self.stray)
+        found = {cell_type: [np.empty((0, 3), np.float32)] for cell_type in self.cell_types}
+        for tile, unit in zip(self.tile[at].tolist(), self.unit[at].tolist(), strict=True):
+            for cell_type, parts in found.items():
+                parts.append(self.tiles[tile].positions(cell_type, unit))
+        return {cell_type: np.concatenate(parts) for cell_type, parts in found.items()}
 
 
 def _join(made: list[Arrays], cell_type: str, placing: Placing) -> Arrays:

@@ -43,6 +43,7 @@ class Chunks:
     block : (n,) uint16, index into `blocks`
     chunk : (n,) uint64, chunk id (a Morton code)
     offsets : (n + 1,) int64; row i says that cells offsets[i]:offsets[i+1] are of blocks[block[i]], chunk[i]
+    stray : how far cells lie outside their chunks at most, along an axis, um
 
     Rows are sorted by (block, chunk) and distinct; a chunk without cells may have a row of no cells, or none.
     """
@@ -51,6 +52,7 @@ class Chunks:
     block: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint16))
     chunk: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    stray: float = 0.0
 
     def fault(self, n: int) -> str:
         """Return what is wrong with this table for `n` cells, or an empty string."""
@@ -140,12 +142,15 @@ def _write_chunks(file: h5py.File, chunks: Chunks) -> None:
     col.write_strings(group, "blocks", chunks.blocks)
     for name, dtype in (("block", np.uint16), ("chunk", np.uint64), ("offsets", np.int64)):
         group.create_dataset(name, data=np.asarray(getattr(chunks, name), dtype), track_times=False)
+    group.attrs["stray"] = float(chunks.stray)
 
 
 def read_chunks(file: h5py.File) -> Chunks:
     """Return the chunk table of an open node file."""
     group = file["chunks"]
-    return Chunks(tuple(group["blocks"].asstr()[:].tolist()), group["block"][:], group["chunk"][:], group["offsets"][:])
+    arrays = (group[name][:] for name in ("block", "chunk", "offsets"))
+    stray = float(group.attrs.get("stray", 0.0))  # files of before cells could stray do not have it
+    return Chunks(tuple(group["blocks"].asstr()[:].tolist()), *arrays, stray)
 
 
 class Nodes:

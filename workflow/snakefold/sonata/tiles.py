@@ -21,7 +21,12 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def write_tile(
-    path: str | Path, digest: str, units: np.ndarray, groups: Groups, rows: Mapping[str, np.ndarray] | None = None
+    path: str | Path,
+    digest: str,
+    units: np.ndarray,
+    groups: Groups,
+    rows: Mapping[str, np.ndarray] | None = None,
+    stray: Mapping[str, float] | None = None,
 ) -> None:
     """Write a tile.
 
@@ -30,6 +35,7 @@ def write_tile(
     units : (n_units, 2) uint64, block index and chunk id, in the order of the rows
     groups : group -> column -> (n,) values; all columns of a group are of one length
     rows : group -> (n_units,) number of rows of each unit; may be left out where there is one unit
+    stray : group -> how far its cells lie outside their chunks at most, um; 0 where it is left out
 
     Raises
     ------
@@ -55,6 +61,8 @@ def write_tile(
         file.create_dataset("rows", data=counts, track_times=False)
         for name in names:
             group = file.create_group(f"columns/{name}")
+            if stray is not None:
+                group.attrs["stray"] = stray[name]
             for column in sorted(groups[name]):
                 group.create_dataset(column, data=np.asarray(groups[name][column]), track_times=False)
 
@@ -95,6 +103,10 @@ class Tile:
             message = f'no group "{group}"{did_you_mean(group, self.groups)} (groups: {listed(self.groups)})'
             raise UserError(message, where=str(self.path))
         return self._starts[:, self.groups.index(group)]
+
+    def stray(self, group: str) -> float:
+        """Return how far the cells of a group lie outside their chunks at most, um."""
+        return float(self._file[f"columns/{group}"].attrs.get("stray", 0.0))
 
     def n(self, group: str) -> int:
         """Return the number of rows of a group."""

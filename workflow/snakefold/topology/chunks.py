@@ -38,6 +38,17 @@ class Grid:
         lower = decode(chunks) * np.asarray(self.size) + self.origin
         return lower, lower + self.size
 
+    def stray(self, chunks: np.ndarray, positions: np.ndarray) -> float:
+        """Return how far points, (n, 3) float32 um, lie outside their chunks, (n,), at most, along an axis.
+
+        0 where no more than the rounding to float32 is between.
+        """
+        if not len(positions):
+            return 0.0
+        lower, upper = self.bounds(chunks)
+        farthest = float(np.maximum(lower - positions, positions - upper).max())
+        return farthest if farthest > np.spacing(np.abs(positions).max()) else 0.0
+
 
 @dataclass(frozen=True)
 class Pieces:

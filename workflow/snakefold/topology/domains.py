@@ -1,10 +1,14 @@
 """Domains: what of space some pieces fill, as a mask over a rectilinear grid, whatever pieces it is made of."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from snakefold.topology.chunks import Pieces
+
+_TWO_ULPS = 2.0**-22  # of a float32 number, relative
+_ROUNDING = 1e-12  # of sums of float64 numbers, relative to the largest
 
 
 @dataclass(frozen=True)
@@ -26,24 +30,80 @@ class Domain:
         x, y, z = (np.diff(e) for e in self.edges)
         return float(np.einsum("ijk,i,j,k", self.mask, x, y, z)) if self.mask.size else 0.0
 
+    @property
+    def below(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each edge the largest float32 number under it, as float64."""
+        return tuple(np.nextafter(e.astype(np.float32), np.float32(-np.inf)).astype(np.float64) for e in self.edges)
+
     def holds(self, positions: np.ndarray) -> np.ndarray:
-        """Return which positions, (n, 3) um, lie in it, (n,) bool; the faces of its cells do."""
-        positions = np.asarray(positions, np.float64)
+        """Return which positions, (n, 3) um, lie in it, (n,) bool; the faces of its cells do.
+
+        Those of float32 may be on a face but for their rounding; those of float64 are taken as they are.
+        """
+        given = np.asarray(positions)
+        slack = np.spacing(np.abs(given)) if given.dtype == np.float32 else np.zeros(given.shape)
+        positions = given.astype(np.float64)
         held = np.zeros(len(positions), bool)
         if not self.mask.size:
             return held
         index, inside = [], np.ones(len(positions), bool)
         for axis, edges in enumerate(self.edges):
-            at = positions[:, axis]
-            inside &= (at >= edges[0]) & (at <= edges[-1])
-            above = np.searchsorted(edges, at, side="right") - 1
-            below = np.searchsorted(edges, at, side="left") - 1  # another cell where it lies on a face
+            low, high = positions[:, axis] - slack[:, axis], positions[:, axis] + slack[:, axis]
+            inside &= (high >= edges[0]) & (low <= edges[-1])
+            above = np.searchsorted(edges, high, side="right") - 1
+            below = np.searchsorted(edges, low, side="left") - 1  # another cell where it lies on a face
             index.append([np.clip(i, 0, len(edges) - 2) for i in (above, below)])
         for i in index[0]:
             for j in index[1]:
                 for k in index[2]:
                     held |= self.mask[i, j, k]
         return held & inside
+
+    def in_float32(self, farthest: float) -> "Domain":
+        """Return it with edges that are float32 numbers; faces that are equal but for rounding are one.
+
+        Its cells hold their lower faces only, so that a float32 position is in one of them at most.
+
+        Parameters
+        ----------
+        farthest : largest coordinate of the whole that this is part of, um: what parts have in common becomes equal
+        """
+        edges, mask = [], self.mask
+        for axis, exact in enumerate(self.edges):
+            rounded = exact.astype(np.float32).astype(np.float64)
+            apart = np.diff(rounded) > np.abs(rounded[1:]) * _TWO_ULPS + farthest * _ROUNDING
+            edges.append(rounded[np.concatenate([[True], apart])] if len(rounded) else rounded)
+            mask = np.compress(apart, mask, axis=axis) if len(rounded) else mask
+        return Domain(tuple(edges), np.ascontiguousarray(mask))
+
+    def brought_in(self, points: np.ndarray) -> np.ndarray:
+        """Return points, (n, 3) um, as float32 numbers in one `in_float32`: those that rounding put outside are moved.
+
+        Points are given that lie in it but for rounding.
+        """
+        points = np.asarray(points).astype(np.float32)
+        out = np.flatnonzero(~self._has(points))
+        if not len(out):
+            return points
+        left, least = points[out], np.full(len(out), np.inf)
+        moved, choices = left.copy(), []
+        for axis, (edges, below) in enumerate(zip(self.edges, self.below, strict=True)):
+            nearest = np.searchsorted((edges[1:] + edges[:-1]) / 2, left[:, axis])
+            choices.append([left[:, axis], below[nearest], edges[nearest]])
+        for which in product(range(3), repeat=3):
+            tried = np.stack([choices[a][w] for a, w in enumerate(which)], axis=1).astype(np.float32)
+            away = np.abs(tried - left).max(axis=1)
+            nearer = (away < least) & self._has(tried)
+            moved[nearer], least[nearer] = tried[nearer], away[nearer]
+        points[out] = moved
+        return points
+
+    def _has(self, points: np.ndarray) -> np.ndarray:
+        """Return which points, (n, 3) float32, lie in it, (n,) bool, where cells hold their lower faces only."""
+        index = [np.searchsorted(e, points[:, a], side="right") - 1 for a, e in enumerate(self.edges)]
+        inside = np.all([(i >= 0) & (i < n) for i, n in zip(index, self.mask.shape, strict=True)], axis=0)
+        inside[inside] = self.mask[tuple(i[inside] for i in index)]
+        return inside
 
 
 def domain_of(pieces: Pieces, lower: np.ndarray | None = None, upper: np.ndarray | None = None) -> Domain:

@@ -1,6 +1,7 @@
 """What the partitions of a strategy fill, piece by piece, read when it is asked for: a tile needs its own chunks."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -36,6 +37,23 @@ class Filling:
         for i in self._voxels:
             of[i] = self.parts[i].within(chunk, columns)
         return joined(of)
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """The boxes around the partitions, (n_partitions, 2, 3), um: lower and upper corners."""
+        found = [p.bounds if isinstance(p, Voxelised) else (p[:, 0].min(0), p[:, 1].max(0)) for p in self.parts]
+        return np.array(found, np.float64).reshape(-1, 2, 3)
+
+    @cached_property
+    def volume(self) -> float:
+        """Volume of the partitions, um^3."""
+        volumes = [p.volume if isinstance(p, Voxelised) else np.diff(p, axis=1)[:, 0].prod(1).sum() for p in self.parts]
+        return float(sum(volumes))
+
+    @property
+    def n_pieces(self) -> int:
+        """Number of pieces in all chunks."""
+        return len(self._cut.chunk) + sum(self.parts[i].n_cells for i in self._voxels)
 
     def around(self, lower: np.ndarray, upper: np.ndarray) -> Domain:
         """Return what the partitions fill of a box, of corners (3,) um."""

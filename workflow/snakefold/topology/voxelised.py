@@ -253,6 +253,21 @@ class Voxelised:
     def _axes(self) -> list[tuple[np.ndarray, np.ndarray]]:
         return [(self._group[name][()], self._group[f"{name}_chunk"][()]) for name in "xyz"]
 
+    @property
+    def n_cells(self) -> int:
+        """Number of voxels, or parts of voxels, in all chunks."""
+        return int(self._rows[-1])
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Corners of the box around them, (3,) each, um."""
+        return self._group["lower"][()].min(axis=0), self._group["upper"][()].max(axis=0)
+
+    @property
+    def volume(self) -> float:
+        """Their volume, um^3."""
+        return fsum(self._group["volume"][()])
+
     def extent(self) -> VoxelExtent:
         """Return what counting needs."""
         group, n = self._group, len(self.chunk)
@@ -262,8 +277,8 @@ class Voxelised:
         pieces = Pieces(self.chunk, partition, group["lower"][()], group["upper"][()], volume, amounts)
         return VoxelExtent(
             self.columns,
-            most := fsum(volume),
-            most,
+            self.volume,
+            self.volume,
             tuple(fsum(a) for a in amounts.values()),
             tuple(int(s.attrs["bad"]) for s in sums),
             pieces,
