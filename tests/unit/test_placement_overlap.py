@@ -13,6 +13,7 @@ from snakefold.errors import UserError
 from snakefold.placement.packing import lattice
 from snakefold.sonata.nodes import Nodes
 from snakefold.topology.chunks import Grid
+from volumes import write_volume
 
 RADII = {"a": 3.5, "b": 2.5, "big": 7.0}
 
@@ -152,6 +153,107 @@ def test_a_region_that_is_too_dense_though_the_whole_is_not_is_an_error_of_the_j
         built(tmp_path, tree, 1)
 
 
+# In voxels
+
+
+def shells(shape=(20, 18, 15)):
+    """Return an annotation of voxels of 10 um: 1 in the lower half of a hollow ball, 2 in the upper one."""
+    ijk = np.stack(np.meshgrid(*((np.arange(n) + 0.5) / n - 0.5 for n in shape), indexing="ij"), -1)
+    r = np.linalg.norm(ijk, axis=-1)
+    return np.where((r > 0.2) & (r < 0.49), np.where(ijk[..., 2] < 0, 1, 2), 0).astype(np.uint8)
+
+
+def voxelised(folder, **strategy):
+    """Return cells that lie in voxels and a box, by number and by a density, and larger cells that are there before."""
+    density = np.where(shells() == 1, 1e-3, 4e-4).astype(np.float32) * (np.arange(20) >= 10)[:, None, None]
+    for name, data in {"annotation": shells(), "density": density}.items():
+        write_volume(folder / f"{name}.nrrd", data, 10.0)
+    tree = column(**{"partitions": ["ball", "box"]} | strategy)
+    ball = {"type": "nrrd", "mask_source": "../annotation.nrrd", "sources": ["../density.nrrd"]}
+    tree["partitions"] = {"ball": ball, "box": {"type": "rhomboid", "dimensions": [60, 50, 40], "origin": [70, 65, 55]}}
+    tree["regions"] = {}
+    tree["cell_types"]["a"]["spatial"]["count"] = 2500
+    tree["cell_types"]["b"]["spatial"] = {"radius": 2.5, "density_key": "density"}
+    tree["placement"]["before"]["partitions"] = ["ball"]
+    tree["placement"]["dense"]["overrides"] = {}
+    tree["placement"]["by_density"] = tree["placement"]["dense"] | {"partitions": ["ball"], "cell_types": ["b"]}
+    tree["placement"]["dense"]["cell_types"] = ["a"]
+    tree["placement"]["by_density"]["depends_on"] = ["before", "dense"]
+    return tree, density
+
+
+def in_voxels(points):
+    """Return the annotation where points lie, 0 outside."""
+    ijk = np.floor(points / np.float32(10)).astype(int)
+    there = ((ijk >= 0) & (ijk < shells().shape)).all(axis=1)
+    found = np.zeros(len(points), int)
+    found[there] = shells()[tuple(ijk[there].T)]
+    return found
+
+
+def test_no_somata_overlap_in_voxels_and_a_density_says_where_they_are(tmp_path):
+    tree, density = voxelised(tmp_path)
+    plans = {tiles: built(tmp_path, tree, tiles) for tiles in (1, 7)}
+    shas = {tuple(hashlib.sha256(Path(p.nodes(t)).read_bytes()).hexdigest() for t in RADII) for p in plans.values()}
+    assert len(shas) == 1
+    points, radii = cells_of(plans[7], "a", "b", "big")
+    assert gap(points, radii) >= 0
+    wanted = density[shells() > 0].sum() * 1000
+    assert [int((radii == r).sum()) for r in RADII.values()] == [2500, round(float(wanted)), 100]
+    in_box = ((points >= np.float32([70, 65, 55])) & (points < [130, 115, 95])).all(axis=1)
+    inside = in_voxels(points) > 0
+    assert inside[radii != RADII["a"]].all()
+    assert (inside | in_box).all() and (~inside).sum() > 100
+    with Nodes(plans[1].nodes("a")) as nodes:
+        partition = nodes.column("partition").astype(str)
+    mine = radii == RADII["a"]
+    assert (np.where(inside[mine], "ball", "box") == partition).all()
+    upper, found = (density > 0) & (shells() == 2), points[radii == RADII["b"]]
+    n = (in_voxels(found) == 2).sum()
+    expected = density[upper].sum() * 1000
+    assert abs(n - expected) < 3 * np.sqrt(expected), "they drift across that face both ways"
+    assert found[:, 0].min() > 100 - 4 * RADII["big"], "none starts where the density is 0"
+
+
+def test_disks_in_voxels_keep_their_distance_and_the_shortfall_is_told_by_the_build_job(tmp_path, capsys):
+    tree, _ = voxelised(tmp_path)
+    tree["placement"] = {
+        "disks": {
+            "strategy": "poisson_disk_placement",
+            "min_distance": 14,
+            "partitions": ["ball"],
+            "cell_types": ["a", "b"],
+        }
+    }
+    plans = [built(tmp_path, tree, tiles) for tiles in (1, 5)]
+    shas = {tuple(hashlib.sha256(Path(p.nodes(t)).read_bytes()).hexdigest() for t in "ab") for p in plans}
+    assert len(shas) == 1
+    distance, n = distance_of(plans[0])
+    most = 0.36 * (shells() > 0).sum() * 1000 / (np.pi / 6 * 14**3)
+    assert distance >= 14
+    assert most - 2 <= n <= most
+    assert (in_voxels(cells_of(plans[0], "a", "b")[0]) > 0).all()
+    assert f"warning: placement.disks: about {most:.0f} of " in capsys.readouterr().err
+
+
+def test_what_voxels_cannot_hold_is_an_error_of_the_build_job(tmp_path):
+    tree, _ = voxelised(tmp_path)
+    tree["cell_types"]["a"]["spatial"]["count"] = 30000
+    with pytest.raises(
+        UserError, match=r"placement\.dense: too dense: somata that do not overlap can fill at most 0\.5"
+    ):
+        built(tmp_path, tree, 1)
+
+
+@pytest.mark.parametrize(("cell_type", "by"), [("a", "dense"), ("b", "by_density"), ("big", "by_density")])
+def test_a_radius_that_is_missing_is_told_before_jobs_though_voxels_are_not_known(tmp_path, cell_type, by):
+    tree, _ = voxelised(tmp_path)
+    del tree["cell_types"][cell_type]["spatial"]["radius"]
+    (tmp_path / "1").mkdir()
+    with pytest.raises(UserError, match=rf"placement\.{by}: somata .*\"?{cell_type}\"?"):
+        plan_of(tmp_path / "1", tree)
+
+
 SMALL_UM3, WANTED = 200 * 100 * 150, 120 + 150
 
 
@@ -204,3 +306,14 @@ def test_without_a_distance_it_is_that_of_a_lattice_and_a_seed_of_its_own_counts
         assert n < WANTED
     assert (found[0] == found[1]).all()
     assert (found[0] != found[2]).any()
+
+
+def test_entities_are_in_nobodys_way(tmp_path):
+    found = []
+    for name, before in (("with", ["before", "nowhere"]), ("without", ["before"])):
+        tree = column(depends_on=before)
+        tree["cell_types"]["ghost"] = {"entity": True, "spatial": {"radius": 40, "count": 3}}
+        tree["placement"]["nowhere"] = {"strategy": "entities", "partitions": ["low"], "cell_types": ["ghost"]}
+        (tmp_path / name).mkdir()
+        found.append(cells_of(built(tmp_path / name, tree, 1), "a", "b")[0])
+    assert (found[0] == found[1]).all()

@@ -200,6 +200,8 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         for cell_type in strategy.overrides:
             if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
+        radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
+        yield from (Mistake(what, strategy.path) for what in strategy.lacks(radii))
         if len(totals) < len(strategy.cell_types):
             continue
         yield from strategy.distribute.faults(strategy.columns)

@@ -41,9 +41,12 @@ class RandomPlacement(PlacementStrategy):
     def cost_s(self, totals: dict[str, int], radii: dict[str, float], volume: float) -> float:
         return super().cost_s(totals, radii, volume) if self.overlap else cost_s(totals, radii, volume)
 
+    def lacks(self, radii: dict[str, float]) -> list[str]:
+        return [] if self.overlap else missing_radii(self, radii)
+
     def faults(self, totals: dict[str, int], radii: dict[str, float], volume: float) -> list[str]:
         if not self.overlap:
-            return missing_radii(self, radii) or too_dense(totals, radii, volume)
+            return too_dense(totals, radii, volume)
         packing = fraction(totals, radii, volume)
         if packing <= MOST_PACKING:
             return []

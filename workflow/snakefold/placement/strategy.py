@@ -208,6 +208,10 @@ class PlacementStrategy(Node):
         """Return the indicator of a type where the strategy itself knows how many it places, else None."""
         return None
 
+    def lacks(self, radii: dict[str, float]) -> list[str]:
+        """Return what is missing whatever the numbers, given the soma radii, um, 0 for none."""
+        return []
+
     def faults(self, totals: dict[str, int], radii: dict[str, float], volume: float) -> list[str]:
         """Return what makes it impossible, given the wanted totals, soma radii (um) and volume (um^3)."""
         return []

@@ -277,7 +277,12 @@ class _Around(Neighbourhood):
 
     @cached_property
     def largest_radius(self) -> float:
-        return max(map(_largest_radius, self.populations.values()), default=0.0)
+        return max(map(_largest_radius, self._somewhere.values()), default=0.0)
+
+    @cached_property
+    def _somewhere(self) -> dict[str, Population]:
+        """The populations whose cells are somewhere: entities are in no partition."""
+        return {t: p for t, p in self.populations.items() if "partition" in p.nodes.columns}
 
     @cached_property
     def _nearby(self) -> Nearby:
@@ -301,7 +306,7 @@ class _Around(Neighbourhood):
         return self._counts[:, np.searchsorted(self._all, ids)]
 
     def cells(self, lower: np.ndarray, upper: np.ndarray) -> dict[str, Cells]:
-        return {t: p.near(self._grid, lower, upper, 0.0) for t, p in self.populations.items()}
+        return {t: p.near(self._grid, lower, upper, 0.0) for t, p in self._somewhere.items()}
 
     def key(self, purpose: str) -> int:
         return key(self._slice["seed"], "place", self._slice["name"], purpose) % 2**64

@@ -142,7 +142,8 @@ def missing_radii(strategy: Node, radii: Mapping[str, float]) -> list[str]:
         said.append(f"somata that do not overlap need a radius, which {listed(own)} should have under spatial")
     root = strategy.root()
     placement, cell_types = getattr(root, "placement", None) or {}, getattr(root, "cell_types", None) or {}
-    others = {t: placement[s] for s in strategy.depends_on if s in placement for t in placement[s].cell_types}
+    before = [placement[s] for s in strategy.depends_on if s in placement and placement[s].located]
+    others = {t: s for s in before for t in s.cell_types}
     unknown = [t for t, s in sorted(others.items()) if t in cell_types and not s.radius_of(t, cell_types[t].spatial)]
     if unknown:
         said.append(
