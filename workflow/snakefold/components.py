@@ -82,6 +82,9 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.morphology.rotations:RandomRotations": _of_bsb(
             "distributor", "RandomRotations", "random", package="placement"
         ),
+        "snakefold.morphology.orientation:OrientationField": _of_bsb(
+            "distributor", "VolumetricRotations", "orientation_field", package="placement"
+        ),
     },
     "morphology_parser": {
         "snakefold.morphology.parsers:BsbParser": _of_modules("bsb", "BsbParser", "bsb.morphologies.parsers.parser"),
