@@ -180,7 +180,6 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
 
 LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
     "file": ("file", "FileDependencyNode", "code", "CodeDependencyNode", "morphology", "MorphologyDependencyNode"),
-    "rotation_distributor": ("none", "explicitly_none", "random", "orientation_field"),
     "connectivity": (
         "voxel_intersection",
         "VoxelIntersection",
