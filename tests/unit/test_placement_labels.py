@@ -194,6 +194,13 @@ def test_what_is_wrong_in_the_description_is_told_at_check(tmp_path, hook, messa
         plan_of(tmp_path, tree(hook))
 
 
+def test_a_broken_hook_does_not_make_its_labels_unknown(tmp_path):
+    hook = {"cell_types": ["a"], "labels": ["active", "so so"]}
+    with pytest.raises(UserError) as caught:
+        plan_of(tmp_path, tree(hook, connection={"presynaptic.labels": ["active"]}))
+    assert [m.path[0] for m in caught.value.mistakes] == ["after_placement"]
+
+
 @pytest.mark.parametrize("side", ["presynaptic", "postsynaptic"])
 def test_a_label_that_no_hook_gives_is_told_at_check(tmp_path, side):
     hook = {"cell_types": ["a"], "labels": ["active"]}

@@ -8,6 +8,7 @@ import numpy as np
 
 from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.nodes import Node
+from snakefold.connectivity.strategy import ConnectivityStrategy
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.morphology.description import recipe_faults
 from snakefold.morphology.distributors import MorphologyGenerator
@@ -46,6 +47,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
             if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
                 not_placed.add(cell_type)
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
+        yield from _distance_faults(circuit, strategy)
         counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
         if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
@@ -55,6 +57,15 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
             if set_name in owners:
                 yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
             owners.setdefault(set_name, name)
+
+
+def _distance_faults(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterator[Mistake]:
+    """Yield the cell types whose cells are nowhere, where connections depend on distance."""
+    for key in ("presynaptic", "postsynaptic") if strategy.by_distance else ():
+        for i, cell_type in enumerate(getattr(strategy, key).cell_types):
+            if circuit.cell_types[cell_type].entity:
+                what = f'"{cell_type}" is an entity, whose cells are nowhere: there is no distance to them'
+                yield Mistake(what, (*strategy.path, key, "cell_types", i))
 
 
 def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
@@ -200,9 +211,11 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         for cell_type in strategy.overrides:
             if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
-        if len(totals) < len(strategy.cell_types):
+        if not _countable(loaded, name):
             continue
         yield from strategy.distribute.faults(strategy.columns)
+        if len(totals) < len(strategy.cell_types):
+            continue
         radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
         try:
             volume = sum(space.volume(partition) for partition in strategy.partitions)
@@ -223,7 +236,7 @@ def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
         columns: dict[str, tuple[bool, str]] = {}
         for name in circuit.placed_by(cell_type):
             strategy = circuit.placement[name]
-            if loaded.totals[name].keys() < set(strategy.cell_types):
+            if not _countable(loaded, name):
                 continue  # what it reads may be broken
             about = {
                 "radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial),
@@ -240,6 +253,12 @@ def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
                     said = ("a string", "a number") if is_text else ("a number", "a string")
                     what = f'"{column}" of "{cell_type}" is {said[0]} here, but {said[1]} in placement.{other}'
                     yield Mistake(what, path)
+
+
+def _countable(loaded: Loaded, name: str) -> bool:
+    """Return whether the numbers of cells of a strategy are known, or will be when its partitions are built."""
+    known = loaded.totals[name].keys() | loaded.guesses.get(name, {}).keys()
+    return known >= set(loaded.circuit.placement[name].cell_types)
 
 
 def _density_ratios_of(circuit: Circuit, strategy: PlacementStrategy) -> set[str]:

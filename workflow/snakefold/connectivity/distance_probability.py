@@ -73,6 +73,7 @@ class DistanceProbability(ConnectivityStrategy):
     """
 
     algorithm_version: ClassVar[int] = 1
+    by_distance: ClassVar[bool] = True
     cost_per_edge_s: ClassVar[float] = 6e-7
 
     profile = Attribute(types.Choice(*PROFILES), required=True, doc="How the probability falls with distance.")

@@ -86,8 +86,8 @@ class LabelCells(AfterPlacement):
         doc="Which part of the cells of each type, drawn at random: floor(fraction * number), computed exactly.",
     )
 
-    def gives_labels(self) -> list[str]:
-        return list(self.labels or [])
+    def gives_labels(self) -> list[str] | None:
+        return self.labels  # None where they are broken, too
 
     def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         made = {}
