@@ -141,6 +141,7 @@ BROKEN = [
     ("\n1 1 0 0 x 5 -1\n", "cell.swc:2: should be: seven numbers"),
     ("1 1 0 0 nan 5 -1\n", "cell.swc:1: should be: finite numbers"),
     ("1 1 0 0 1e999 5 -1\n", "cell.swc:1: should be: finite numbers"),
+    ("1 1 0 0 1e39 5 -1\n", "cell.swc:1: should be: finite numbers, of at most 3.4e+38"),
     ("1.5 1 0 0 0 5 -1\n", "cell.swc:1: id should be: a whole number"),
     ("1 1e30 0 0 0 5 -1\n", "cell.swc:1: type should be: a whole number"),
     ("1 -3 0 0 0 5 -1\n", "cell.swc:1: id and type should be: 0 or more"),
