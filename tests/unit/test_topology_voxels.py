@@ -203,7 +203,11 @@ def test_an_edit_of_a_file_is_another_slice_of_its_partition_alone(folder):
         ({"type": "allen", "ontology": "structures.json", "struct_id": 3}, ".struct_id", "no structure has the id 3"),
         ({"type": "allen", "ontology": "structures.json", "struct_name": "cortxe"}, ".struct_name", 'mean "Cortex"'),
         ({"type": "allen", "ontology": "structures.json", "struct_name": "@("}, ".struct_name", "regular expression"),
-        ({"type": "allen", "ontology": "circuit.yaml", "struct_id": 3}, ".struct_id", "is no hierarchy of structures"),
+        (
+            {"type": "allen", "ontology": "annotation.nrrd", "struct_id": 3},
+            ".struct_id",
+            "children: 'utf-8' codec",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_a_mistake_where_it_stands(folder, partition, where, says):
