@@ -39,7 +39,7 @@ acceptance: setup
 	$(BIN)/pytest tests/acceptance
 
 benchmark: setup
-	for script in tests/benchmarks/*_*.py tests/benchmarks/packing.py; do $(BIN)/python $$script; done
+	for script in tests/benchmarks/*_*.py tests/benchmarks/packing.py; do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) .snakemake results .pytest_cache .ruff_cache .hypothesis

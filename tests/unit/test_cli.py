@@ -5,8 +5,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from descriptions import CIRCUITS
+from descriptions import CIRCUITS, edited, write
 from snakefold import cli
+from volumes import halves, write_volume
 
 TIDY = """
 import signal, sys, time
@@ -48,3 +49,13 @@ def test_a_config_that_cannot_be_read_is_told(tmp_path, monkeypatch, text, words
     ran = CliRunner().invoke(cli.main, ["check", str(CIRCUITS / "two_layers.yaml"), "--no-simulator"])
     assert ran.exit_code == 1
     assert "config/config.yaml: " in ran.stderr and words in ran.stderr
+
+
+def test_check_says_that_numbers_of_cells_are_not_known_before_voxels_are_read(tmp_path):
+    write_volume(tmp_path / "mask.nrrd", halves())
+    voxels = {"base": {"type": "nrrd", "mask_source": "mask.nrrd"}, "top": {"thickness": 80.0}}
+    dense = ("cell_types.b.spatial", {"radius": 2, "density": 1e-6})
+    tree = edited(("regions", {}), ("partitions", voxels), dense, ("placement.upper.partitions", ["base"]))
+    ran = CliRunner().invoke(cli.main, ["check", str(write(tmp_path, tree)), "--no-simulator"])
+    assert ran.exit_code == 0, ran.output
+    assert "120 cells of 2 types and those of 1 not known before" in ran.output

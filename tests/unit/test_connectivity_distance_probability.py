@@ -173,6 +173,8 @@ def test_without_autapses_no_cell_has_a_synapse_with_itself():
             {"profile": "linear", "peak": 1, "max_distance": 6, "axes": ["x"], "periodic": ["y"]},
             "along x only (got: y)",
         ),
+        ({"profile": "linear", "peak": 1, "max_distance": 6, "period": [20, 20, 20]}, "period: nothing repeats"),
+        ({"profile": "linear", "peak": 1, "max_distance": 6, "origin": [0, 0, 0]}, "origin: nothing repeats"),
     ],
 )
 def test_mistakes(attributes, says):

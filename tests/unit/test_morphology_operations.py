@@ -85,6 +85,11 @@ def test_what_is_downstream_of_a_point_turns_about_it():
         op.root_rotate(TWO_ROOTS, [0, 0, 90], 1)
 
 
+def test_points_that_single_precision_cannot_hold_are_told():
+    with pytest.raises(UserError, match="not finite numbers, of at most"):
+        op.translate(CELL_, [1e39, 0, 0])
+
+
 def test_center_puts_the_mean_of_the_roots_first_points_at_the_origin():
     np.testing.assert_allclose(op.center(TWO_ROOTS).points, TWO_ROOTS.points - [5, 2, 0])
     moved = op.translate(CELL_, [7, 8, 9])

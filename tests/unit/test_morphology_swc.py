@@ -141,6 +141,7 @@ BROKEN = [
     ("\n1 1 0 0 x 5 -1\n", "cell.swc:2: should be: seven numbers"),
     ("1 1 0 0 nan 5 -1\n", "cell.swc:1: should be: finite numbers"),
     ("1 1 0 0 1e999 5 -1\n", "cell.swc:1: should be: finite numbers"),
+    ("1 1 0 0 1e39 5 -1\n", "cell.swc:1: should be: finite numbers, of at most 3.4e+38"),
     ("1.5 1 0 0 0 5 -1\n", "cell.swc:1: id should be: a whole number"),
     ("1 1e30 0 0 0 5 -1\n", "cell.swc:1: type should be: a whole number"),
     ("1 -3 0 0 0 5 -1\n", "cell.swc:1: id and type should be: 0 or more"),
@@ -172,6 +173,7 @@ def test_zero_based_ids_and_numbers_with_a_point_are_read(tmp_path):
     [
         ("cell.asc", "", "cell.asc:1: MorphIO cannot read it: Can't iterate past the end"),
         ("cell.asc", '("CellBody" (CellBody) (0 0 0 1 S1)', "cell.asc:1: MorphIO cannot read it: Hit end of file"),
+        ("cell.asc", ASC.replace("  (5 1", "  (\n  (5 1"), "cell.asc: MorphIO cannot read it: its branches do not fit"),
         ("cell.h5", "junk", "cell.h5: MorphIO cannot read it: Could not open morphology file cell.h5"),
         ("cell.swc", "1 1 0 0 0 5 -1\n2 3 5 0 0 1 1\n3 4 6 0 0 1 2\n4 4 7 0 0 1 3\n", "Section type changed"),
     ],

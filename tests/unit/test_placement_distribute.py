@@ -152,6 +152,7 @@ def test_a_generator_named_by_a_property_changes_that_property_alone(tmp_path):
         ({"age": 3}, r'a mapping with "strategy"'),
         ({"age": {"strategy": "constnat", "value": 1}}, "constant"),
         ({"etype": {"strategy": "choice", "values": {}}}, "not all of them 0"),
+        ({"etype": {"strategy": "choice", "values": {"x": 1e308, "y": 1e308}}}, "a sum that is a number"),
         ({"etype": {"strategy": "choice", "values": {"a": -1}}}, ">= 0"),
         ({"age": {"strategy": "distribution", "distribution": {"distribution": "nrom"}}}, "norm"),
         ([], "mapping"),

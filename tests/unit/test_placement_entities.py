@@ -8,6 +8,10 @@ from snakefold.sonata.nodes import Nodes
 
 ENTITIES = {"strategy": "bsb.placement.Entities", "partitions": ["base", "top"], "cell_types": ["a"]}
 
+BOX = {"origin": [0, 0, 0], "dimensions": [50, 50, 50]}
+LABEL = {"strategy": "label", "cell_types": ["a"], "labels": ["x"]}
+NEAR = {"strategy": "distance_probability", "profile": "linear", "peak": 0.5, "max_distance": 60}
+
 
 def tree(*edits):
     return edited(
@@ -41,6 +45,12 @@ def test_entities_need_no_radius_and_may_be_as_dense_as_cells(tmp_path):
         (("cell_types.a", {}), '"spatial" is missing'),
         (("cell_types.a", {"entity": "perhaps", "spatial": {"count": 1}}), "entity"),
         (("placement.lower.strategy", "random"), '"a" is an entity, whose cells are nowhere'),
+        (
+            ("connectivity.a_to_b", dict(NEAR, presynaptic={"cell_types": ["a"]}, postsynaptic={"cell_types": ["b"]})),
+            "presynaptic.cell_types.0.: .* there is no distance to them",
+        ),
+        (("after_placement", {"h": dict(LABEL, box=BOX)}), '"a" are nowhere'),
+        (("after_placement", {"h": dict(LABEL, partitions=["base"])}), 'no property "partition"'),
     ],
 )
 def test_what_cannot_be_is_told_at_check(tmp_path, edit, message):

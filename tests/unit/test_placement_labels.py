@@ -91,19 +91,21 @@ def test_cells_are_chosen_by_place_and_property(tmp_path, staged):
         {"cell_types": ["a"], "labels": ["left"], "box": {"origin": [0, 0, 0], "dimensions": [100, 100, 150]}},
         {"cell_types": ["a"], "labels": ["cad"], "where": {"etype": "cAD"}},
         {"cell_types": ["a"], "labels": ["both"], "where": {"etype": ["cAD"], "age": [2, 3]}, "partitions": ["base"]},
-        {"cell_types": ["a"], "labels": ["none"], "partitions": ["top"]},
+        {"cell_types": ["a"], "labels": ["upper"], "partitions": ["top"]},
     )
-    plan = staged(tmp_path, tree(*hooks))
+    description = tree(*hooks)
+    description["placement"]["lower"]["partitions"] = ["base", "top"]
+    plan = staged(tmp_path, description)
     with Nodes(plan.nodes("a")) as nodes:
         position, etype, labels = nodes.positions(), nodes.column("etype"), nodes.column("labels")
         assert nodes.columns["age"] == np.int64
-    has = {name: np.array([name in s.split() for s in labels]) for name in ("near", "left", "cad", "both", "none")}
+    has = {name: np.array([name in s.split() for s in labels]) for name in ("near", "left", "cad", "both", "upper")}
     assert (has["near"] == (((position - [100, 50, 35]) ** 2).sum(axis=1) < 1600)).all()
     assert (has["left"] == (position[:, 0] < 100)).all()
     assert (has["cad"] == (etype == "cAD")).all()
-    assert (has["both"] == has["cad"]).all()
-    assert not has["none"].any()
-    assert has["near"].any() and has["left"].any() and has["cad"].any()
+    assert (has["both"] == (has["cad"] & (position[:, 2] < 70))).all()
+    assert (has["upper"] == (position[:, 2] >= 70)).all()
+    assert all(0 < chosen.sum() < len(chosen) for chosen in has.values())
 
 
 @pytest.mark.parametrize("strategy", ["fixed_indegree", "all_to_all", "fixed_total_number", "fixed_outdegree"])
@@ -164,9 +166,6 @@ def test_too_few_cells_with_a_label_are_told(tmp_path, staged):
             {"cell_types": ["a"], "labels": ["x"], "count": 121},
             '121 cells are to be labelled, but there are 120 of "a"',
         ),
-        ({"cell_types": ["a"], "labels": ["x"], "where": {"colour": "red"}}, 'no property "colour"'),
-        ({"cell_types": ["a"], "labels": ["x"], "where": {"etype": 3}}, "compared with: strings"),
-        ({"cell_types": ["a"], "labels": ["x"], "where": {"age": "3"}}, "compared with: numbers"),
     ],
 )
 def test_what_the_cells_do_not_have_is_told_when_it_runs(tmp_path, staged, hook, message):
@@ -187,11 +186,23 @@ def test_what_the_cells_do_not_have_is_told_when_it_runs(tmp_path, staged, hook,
         ({"cell_types": ["a"], "labels": ["x"], "partitions": ["tip"]}, 'no partition "tip"'),
         ({"cell_types": ["a"], "labels": ["x"], "adds": ["b"]}, 'unknown key "adds"'),
         ({"cell_types": ["a"], "labels": ["x"], "sphere": {"origin": [0, 0], "radius": 1}}, "sphere.origin"),
+        ({"cell_types": ["a"], "labels": ["x"], "where": {"colour": "red"}}, 'where.colour: .*no property "colour"'),
+        ({"cell_types": ["a"], "labels": ["x"], "where": {"etype": 3}}, "compared with: strings"),
+        ({"cell_types": ["a"], "labels": ["x"], "where": {"age": "3"}}, "compared with: numbers"),
+        ({"cell_types": ["a"], "labels": ["x"], "where": {"etype": ["cAF"]}}, '"cAF" as etype; did you mean "cAD"'),
+        ({"cell_types": ["a"], "labels": ["x"], "partitions": ["top"]}, 'no cell of a has "top" as partition'),
     ],
 )
 def test_what_is_wrong_in_the_description_is_told_at_check(tmp_path, hook, message):
     with pytest.raises(UserError, match=message):
         plan_of(tmp_path, tree(hook))
+
+
+def test_a_broken_hook_does_not_make_its_labels_unknown(tmp_path):
+    hook = {"cell_types": ["a"], "labels": ["active", "so so"]}
+    with pytest.raises(UserError) as caught:
+        plan_of(tmp_path, tree(hook, connection={"presynaptic.labels": ["active"]}))
+    assert [m.path[0] for m in caught.value.mistakes] == ["after_placement"]
 
 
 @pytest.mark.parametrize("side", ["presynaptic", "postsynaptic"])

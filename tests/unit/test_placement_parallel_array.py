@@ -89,6 +89,8 @@ def test_cells_relative_to_those_in_the_same_chunk_count_the_rows(tmp_path):
         ({"angle": -270}, "no odd multiple of 90"),
         ({"angle": "steep"}, "angle"),
         ({"spacing": 0}, "spacing_x"),
+        ({"spacing": 1e-9}, "too many rows .*; spacing_x should be larger"),
+        ({"spacing": 1e-320}, "too many rows"),
         ({"spacing": None}, '"spacing_x" is missing'),
         ({"n": 5000}, r'5000 cells of "a" do not fit into the rows: at most \d+, in 8 rows'),
         ({"radius": 41.0, "n": 1}, "does not fit"),

@@ -37,11 +37,11 @@ def cells(results, cell_type, n, strategy="p", side=100.0):
     write_nodes(results / f"nodes/{cell_type}.h5", cell_type, n, [{"x": x, "y": y, "z": z}], chunks, f"d{cell_type}")
 
 
-def placed(results, name, counts, partitions=("slab",)):
+def placed(results, name, counts, partitions=("slab",), strategy="random"):
     """A placement part that wants {cell type: numbers per chunk}."""
     types = {t: {"radius": 5.0, "indicator": {"count": int(sum(n))}} for t, n in counts.items()}
     attributes = {"cell_types": list(counts), "partitions": list(partitions)}
-    slice_ = {"name": name, "types": types, "component": {"class": "random", "attributes": attributes}}
+    slice_ = {"name": name, "types": types, "component": {"class": strategy, "attributes": attributes}}
     part(results, "place", slice_, counts=np.array([*counts.values()], np.int64))
 
 
@@ -355,6 +355,16 @@ def test_somata_are_sampled_evenly(tmp_path, monkeypatch):
     expected = np.float32((np.array([0, 4, 8, 13, 17, 22, 26, 31, 35]) * 37.7) % 100)
     np.testing.assert_array_equal(circuit.positions["a"][:, 0], expected)
     assert "10 of 43 cells" in page_of(results, ["a", "b"], [], [])
+
+
+def test_entities_have_no_density_and_are_not_drawn(results):
+    cells(results, "input", 40, "inputs", side=1e-9)
+    placed(results, "inputs", {"input": [40]}, strategy="entities")
+    circuit = read_circuit(results, [*TYPES, "input"], [])
+    assert set(circuit.positions) == set(TYPES)
+    row = next(row for row in circuit.cells if row.name == "input")
+    assert np.isnan(row.density) and row.verdict == "ok"
+    assert "All cells but entities" in page_of(results, [*TYPES, "input"], [], [])
 
 
 def test_colours_are_by_name_and_distinct():

@@ -76,7 +76,7 @@ GOOD = {"type": "uint8", "dimension": 3, "sizes": "2 2 2", "encoding": "raw"}
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no header of an NRRD file"),
+        (b"", "broken.nrrd: has no header of an NRRD file"),
         (b"\x00\xff" * 40, "no header of an NRRD file"),
         (b"NRRD0004\n\n", "lacks: dimension, type, encoding, sizes"),
         (header_with(**GOOD | {"sizes": "2 x 2"}), "no header of an NRRD file"),

@@ -203,7 +203,11 @@ def test_an_edit_of_a_file_is_another_slice_of_its_partition_alone(folder):
         ({"type": "allen", "ontology": "structures.json", "struct_id": 3}, ".struct_id", "no structure has the id 3"),
         ({"type": "allen", "ontology": "structures.json", "struct_name": "cortxe"}, ".struct_name", 'mean "Cortex"'),
         ({"type": "allen", "ontology": "structures.json", "struct_name": "@("}, ".struct_name", "regular expression"),
-        ({"type": "allen", "ontology": "circuit.yaml", "struct_id": 3}, ".struct_id", "is no hierarchy of structures"),
+        (
+            {"type": "allen", "ontology": "annotation.nrrd", "struct_id": 3},
+            ".struct_id",
+            "children: 'utf-8' codec",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_a_mistake_where_it_stands(folder, partition, where, says):
@@ -242,6 +246,23 @@ def test_what_a_partition_of_voxels_cannot_do_is_said_before_anything_is_built(f
         assert len([m for m in mistakes(folder, tree) if says in m]) == 1
     else:
         load(write(folder, tree))  # few voxels in all
+
+
+@pytest.mark.parametrize("key", ["mask_source", "sources"])
+def test_a_broken_file_of_files_is_one_mistake_and_the_partitions_that_use_it_none(folder, key):
+    (folder / "density.nrrd").write_bytes(b"")
+    using = {key: "broken"} if key == "mask_source" else {key: ["broken"]}
+    tree = described(("files", {"broken": {"type": "nrrd", "file": "density.nrrd"}}), **using)
+    (mistake,) = mistakes(folder, tree)
+    assert "files.broken.file" in mistake
+
+
+def test_properties_are_checked_where_numbers_of_cells_depend_on_voxels(folder):
+    distribute = {"distribute": {"x": {"strategy": "constant", "value": 1}}}
+    tree = described(("cell_types.a.spatial", {"radius": 2, "density": 1e-6}))
+    tree["placement"]["lower"] |= distribute
+    (mistake,) = mistakes(folder, tree)
+    assert '"x" is a column of every cell' in mistake
 
 
 def test_a_region_may_hold_voxels_where_they_stay(folder):

@@ -118,7 +118,11 @@ def test_mistakes_of_the_description_are_told_without_nest(tmp_path):
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stopped", [False, True], ids=["hanging", "stopped"])
 def test_no_kernel_outlives_a_check(tmp_path, ending, stopped):
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # as in what a shell started in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or the check would ignore it, too
     checked = start(tmp_path, replaced(tmp_path, "hang"), "check", circuit(tmp_path))
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     assert waited_for(importers, tmp_path)
     (kernel,) = importers(tmp_path)
     assert is_running(kernel)

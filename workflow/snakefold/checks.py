@@ -8,10 +8,13 @@ import numpy as np
 
 from snakefold.circuit import Circuit, Loaded, order_of
 from snakefold.config.nodes import Node
-from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.connectivity.strategy import ConnectivityStrategy
+from snakefold.errors import Mistake, Path, UserError, did_you_mean, listed
 from snakefold.morphology.description import recipe_faults
 from snakefold.morphology.distributors import MorphologyGenerator
 from snakefold.placement.counts import NotKnownYet, guess, total
+from snakefold.placement.distribute import Kind
+from snakefold.placement.labels import LabelCells
 from snakefold.placement.strategy import PlacementStrategy
 from snakefold.rng import DEFAULT_SEED
 from snakefold.topology.chunks import FARTHEST_CHUNK
@@ -34,6 +37,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
     yield from _morphology_faults(loaded)
     yield from _placement_faults(loaded)
     yield from _property_faults(loaded)
+    yield from _label_faults(loaded)
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
     yield from _hook_faults(circuit)
@@ -46,6 +50,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
             if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
                 not_placed.add(cell_type)
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
+        yield from _distance_faults(circuit, strategy)
         counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
         if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
@@ -55,6 +60,15 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
             if set_name in owners:
                 yield Mistake(f'its edge set "{set_name}" is also made by "{owners[set_name]}"', strategy.path)
             owners.setdefault(set_name, name)
+
+
+def _distance_faults(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterator[Mistake]:
+    """Yield the cell types whose cells are nowhere, where connections depend on distance."""
+    for key in ("presynaptic", "postsynaptic") if strategy.by_distance else ():
+        for i, cell_type in enumerate(getattr(strategy, key).cell_types):
+            if circuit.cell_types[cell_type].entity:
+                what = f'"{cell_type}" is an entity, whose cells are nowhere: there is no distance to them'
+                yield Mistake(what, (*strategy.path, key, "cell_types", i))
 
 
 def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
@@ -202,9 +216,11 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
         radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
         yield from (Mistake(what, strategy.path) for what in strategy.lacks(radii))
-        if len(totals) < len(strategy.cell_types):
+        if not _countable(loaded, name):
             continue
         yield from strategy.distribute.faults(strategy.columns)
+        if len(totals) < len(strategy.cell_types):
+            continue
         try:
             measures = loaded.measures(name, space)
         except NotKnownYet:  # its build job asks
@@ -224,23 +240,67 @@ def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
         columns: dict[str, tuple[bool, str]] = {}
         for name in circuit.placed_by(cell_type):
             strategy = circuit.placement[name]
-            if loaded.totals[name].keys() < set(strategy.cell_types):
+            if not _countable(loaded, name):
                 continue  # what it reads may be broken
-            about = {
-                "radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial),
-                "morphologies": circuit.morphologies_of(strategy, cell_type),
-            }
-            kinds = [(column, kind, strategy.path) for column, kind in strategy.columns.items()]
-            for key, distributor in strategy.distribute.properties.items():
-                own = distributor.columns(key, cell_type, about)
-                kinds += [(column, kind, distributor.path) for column, kind in own.items()]
-            for column, kind, path in kinds:
+            for column, kind, path in _further_columns(circuit, strategy, cell_type):
                 is_text = isinstance(kind, tuple)
                 before, other = columns.setdefault(column, (is_text, name))
                 if before != is_text:
                     said = ("a string", "a number") if is_text else ("a number", "a string")
                     what = f'"{column}" of "{cell_type}" is {said[0]} here, but {said[1]} in placement.{other}'
                     yield Mistake(what, path)
+
+
+def _further_columns(circuit: Circuit, strategy: PlacementStrategy, cell_type: str) -> list[tuple[str, Kind, Path]]:
+    """Return (name, kind, what gives it) of the columns that a strategy and its distributors give cells of a type."""
+    about = {
+        "radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial),
+        "morphologies": circuit.morphologies_of(strategy, cell_type),
+    }
+    found = [(column, kind, strategy.path) for column, kind in strategy.columns.items()]
+    for key, distributor in strategy.distribute.all().items():
+        own = distributor.columns(key, cell_type, about)
+        found += [(column, kind, distributor.path) for column, kind in own.items()]
+    return found
+
+
+def _label_faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Yield what hooks that give labels ask of cells that these do not have; of those as they were placed alone."""
+    circuit = loaded.circuit
+    hooks = circuit.after_placement.values()
+    changed = {t for hook in hooks if not isinstance(hook, LabelCells) for t in (*hook.rewrites, *hook.adds)}
+    for hook in filter(lambda hook: isinstance(hook, LabelCells), hooks):
+        known: dict[str, dict[str, list[Kind]]] = {}
+        for cell_type in set(hook.rewrites) - changed:
+            strategies = circuit.placed_by(cell_type)
+            if strategies and all(_countable(loaded, name) for name in strategies):
+                known[cell_type] = _properties(circuit, [circuit.placement[name] for name in strategies], cell_type)
+        if known.keys() == set(hook.rewrites):
+            yield from (Mistake(what, (*hook.path, *at)) for at, what in hook.faults(known))
+
+
+def _properties(circuit: Circuit, strategies: list[PlacementStrategy], cell_type: str) -> dict[str, list[Kind]]:
+    """Return the columns of the cells of a type when all are placed: name -> its kind in each strategy that has it."""
+    found: dict[str, list[Kind]] = {}
+    for strategy in strategies:
+        own: dict[str, Kind] = {"mtype": (cell_type,)}
+        if strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial) is not None:
+            own["radius"] = "f4"
+        if strategy.located:
+            own |= {"position": "f4"} | ({"partition": tuple(strategy.partitions)} if strategy.partitions else {})
+        own |= {column: kind for column, kind, _ in _further_columns(circuit, strategy, cell_type)}
+        for name, kind in own.items():
+            found.setdefault(name, []).append(kind)
+    for kinds in found.values():
+        if isinstance(kinds[0], tuple) and len(kinds) < len(strategies):
+            kinds.append(("",))  # what cells have that lack it
+    return found
+
+
+def _countable(loaded: Loaded, name: str) -> bool:
+    """Return whether the numbers of cells of a strategy are known, or will be when its partitions are built."""
+    known = loaded.totals[name].keys() | loaded.guesses.get(name, {}).keys()
+    return known >= set(loaded.circuit.placement[name].cell_types)
 
 
 def _density_ratios_of(circuit: Circuit, strategy: PlacementStrategy) -> set[str]:

@@ -38,7 +38,10 @@ def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
         expected = [e for p in plan.parts.values() for e in p.slice.get("expected", {}).values()]
         known = [e[0] for e in expected if e]
         unknown = f" and those of {len(expected) - len(known)} not known before" if len(known) < len(expected) else ""
-        cells = f"{_counted(sum(loaded.n_cells().values()), 'cell')} of {_counted(len(plan.cell_types), 'type')}"
+        n_cells = loaded.n_cells()
+        cells = f"{_counted(sum(n_cells.values()), 'cell')} of {_counted(len(plan.cell_types), 'type')}"
+        if further := len(plan.cell_types) - len(n_cells):
+            cells += f" and those of {further} not known before"
         synapses = f"{_counted(round(sum(known)), 'synapse')} in {_counted(len(plan.edge_sets()), 'edge set')}{unknown}"
         click.echo(f"{circuit}: {cells}, {synapses}, {_counted(len(plan.simulations), 'simulation')}: fine")
 

@@ -53,6 +53,10 @@ def _network(node: "DistanceProbability", of: Callable) -> tuple[float, ...] | N
     return tuple(of(network)) if "periodic" in node.mentioned and whole else None
 
 
+def _nothing_repeats(node: "DistanceProbability", _: object) -> str | None:
+    return None if "periodic" in node.mentioned else 'nothing repeats; say along which axes with "periodic"'
+
+
 def _repeats(node: "DistanceProbability", periodic: list[str]) -> str | None:
     if other := [axis for axis in periodic if axis not in (node.axes or AXES)]:
         return f"distance is measured along {listed(node.axes)} only (got: {listed(other)})"
@@ -73,6 +77,7 @@ class DistanceProbability(ConnectivityStrategy):
     """
 
     algorithm_version: ClassVar[int] = 1
+    by_distance: ClassVar[bool] = True
     cost_per_edge_s: ClassVar[float] = 6e-7
 
     profile = Attribute(types.Choice(*PROFILES), required=True, doc="How the probability falls with distance.")
@@ -106,12 +111,14 @@ class DistanceProbability(ConnectivityStrategy):
     period = Attribute(
         types.Vector(types.number(above=0)),
         default=lambda node: _network(node, lambda n: (n.x, n.y, n.z)),
+        constraint=_nothing_repeats,
         unit="um",
         doc="After what lengths space repeats; the network's, if not given.",
     )
     origin = Attribute(
         types.Vector(types.number()),
         default=lambda node: _network(node, lambda n: n.origin),
+        constraint=_nothing_repeats,
         unit="um",
         doc="Lower corner of what repeats; the network's, if not given.",
     )

@@ -93,6 +93,7 @@ class ConnectivityStrategy(Node):
     partitioned_by : "target", whose tiles need no sorting, or "source"
     halo_um : candidates are the cells of chunks that come this near; None for all cells
     columns : further columns of its edges, name -> dtype
+    by_distance : whether it asks how far apart cells are, which of entities nobody can say
     """
 
     kind: ClassVar[str] = "connectivity"
@@ -101,6 +102,7 @@ class ConnectivityStrategy(Node):
     partitioned_by: ClassVar[str] = "target"
     halo_um: float | None = None
     columns: ClassVar[dict[str, str]] = {}
+    by_distance: ClassVar[bool] = False
     cost_per_edge_s: ClassVar[float] = 5e-7
 
     presynaptic = Attribute(types.NodeOf(Side), required=True, doc="Where the synapses come from.")

@@ -17,6 +17,8 @@ LabelSets = tuple[tuple[str, ...], ...]
 
 SHAPES = {"points": (np.float64, 2), "radii": (np.float64, 1), "tags": (np.int32, 1), "labels": (np.uint16, 1)}
 
+FARTHEST = float(np.finfo(np.float32).max)  # um; other programs read single precision
+
 
 @dataclass(frozen=True, eq=False)
 class Morphology:
@@ -61,8 +63,8 @@ class Morphology:
             raise UserError(expects("'offsets'", f"rising from 0 to {len(self.points)}, {n + 1} of them", self.offsets))
         if not ((self.parents >= -1) & (self.parents < np.arange(n))).all():
             raise UserError(expects("'parents'", "an earlier branch or -1", self.parents))
-        if not (np.isfinite(self.points).all() and np.isfinite(self.radii).all()):
-            raise UserError("has points or radii that are not finite numbers")
+        if not all((np.abs(values) <= FARTHEST).all() for values in (self.points, self.radii)):
+            raise UserError(f"has points or radii that are not finite numbers, of at most {FARTHEST:.3g}")
         if int(self.labels.max()) >= len(self.label_sets):
             raise UserError(expects("'labels'", f"below {len(self.label_sets)}", int(self.labels.max())))
 

@@ -159,6 +159,8 @@ def _read_with_morphio(path: Path, flags: list[str]):
         return morphio.Morphology(str(path), options)
     except (morphio.MorphioError, RuntimeError, ValueError) as error:
         raise UserError(_translated(str(error), path)) from error
+    except IndexError as error:  # as of a bracket that opens twice
+        raise UserError(_translated(f"its branches do not fit together ({error})", path)) from error
 
 
 def _translated(message: str, path: Path) -> Mistake:

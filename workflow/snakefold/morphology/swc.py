@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snakefold.errors import Mistake, UserError
-from snakefold.morphology.morphology import Morphology, branches, coded
+from snakefold.morphology.morphology import FARTHEST, Morphology, branches, coded
 
 DEFAULT_LABELS = {1: ("soma",), 2: ("axon",), 3: ("dendrites",)}  # of SWC's types; any other is labelled tag_<type>
 COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
@@ -98,8 +98,8 @@ def _row(words: Sequence[str]) -> tuple[list[float], str]:
         row = [float(word) for word in words[:7]]
     except ValueError:
         return [], f"should be: seven numbers, {', '.join(COLUMNS)}"
-    if not np.isfinite(row).all():
-        return [], "should be: finite numbers"
+    if not (np.abs(row) <= FARTHEST).all():
+        return [], f"should be: finite numbers, of at most {FARTHEST:.3g}"
     for i in (0, 1, 6):
         if row[i] != int(row[i]) or abs(row[i]) > _LARGEST:
             return [], f"{COLUMNS[i]} should be: a whole number below 2^31"

@@ -4,6 +4,7 @@ What labels do: node_sets.json has a cell set for each, `by_label` connects devi
 `labels` of presynaptic or postsynaptic cells connects those.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import ClassVar
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node, unset
-from snakefold.errors import UserError, listed
+from snakefold.errors import UserError, did_you_mean, listed
 from snakefold.placement.counts import MOST_CELLS
+from snakefold.placement.distribute import Kind
 from snakefold.placement.strategy import AfterPlacement, Arrays
 from snakefold.sonata.labels import COLUMN, with_labels
 
@@ -86,8 +88,41 @@ class LabelCells(AfterPlacement):
         doc="Which part of the cells of each type, drawn at random: floor(fraction * number), computed exactly.",
     )
 
-    def gives_labels(self) -> list[str]:
-        return list(self.labels or [])
+    def gives_labels(self) -> list[str] | None:
+        return self.labels  # None where they are broken, too
+
+    def faults(self, known: Mapping[str, Mapping[str, list[Kind]]]) -> Iterator[tuple[tuple, str]]:
+        """Yield (keys, what is wrong) of what it asks of cells.
+
+        Parameters
+        ----------
+        known : cell type -> column -> its kinds, a dtype or all the strings that there can be
+        """
+        for key in ("sphere", "box"):
+            for cell_type in sorted(known) if getattr(self, key) is not None else ():
+                if "position" not in known[cell_type]:
+                    yield (key,), f'cells of "{cell_type}" are nowhere; choose them otherwise'
+        asked = {("where", name): (name, values) for name, values in self._properties().items()}
+        asked |= {("partitions",): ("partition", self.partitions)} if self.partitions else {}
+        for at, (name, values) in asked.items():
+            if name == COLUMN:  # which labels are given together is not known before
+                continue
+            there: set[str] = set()
+            told = False
+            for cell_type, columns in sorted(known.items()):
+                texts = name in columns and isinstance(columns[name][0], tuple)
+                if fault := _misfit(cell_type, name, values, columns.keys(), texts):
+                    told = True
+                    yield at, fault
+                elif texts:
+                    there |= {string for kind in columns[name] if isinstance(kind, tuple) for string in kind}
+            lacks = [v for v in values if isinstance(v, str) and v not in there]
+            if lacks and not told:
+                what = f'no cell of {listed(sorted(known))} has "{lacks[0]}" as {name}{did_you_mean(lacks[0], there)}'
+                yield at, f"{what} ({listed(sorted(there))})"
+
+    def _properties(self) -> dict[str, list]:
+        return {name: values if isinstance(values, list) else [values] for name, values in self.where.items()}
 
     def postprocess(self, cells: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
         made = {}
@@ -106,17 +141,12 @@ class LabelCells(AfterPlacement):
         for shape in (self.sphere, self.box):
             if shape is not None:
                 chosen &= shape.holds(of["position"])
-        properties = {n: v if isinstance(v, list) else [v] for n, v in self.where.items()}
-        properties |= {"partition": self.partitions} if self.partitions else {}
+        properties = self._properties() | ({"partition": self.partitions} if self.partitions else {})
         for name, values in properties.items():
-            if name not in of:
-                known = sorted(of.keys() - {"position"})
-                raise UserError(f'"{cell_type}" has no property "{name}" (properties: {listed(known, 20)})')
-            column, texts = of[name], [v for v in values if isinstance(v, str)]
-            if len(texts) != (len(values) if column.dtype.kind in "OUS" else 0):
-                kind = "strings" if column.dtype.kind in "OUS" else "numbers"
-                raise UserError(f'"{name}" of "{cell_type}" should be compared with: {kind} (got: {listed(values)})')
-            chosen &= np.isin(column, np.asarray(values, object if texts else column.dtype))
+            texts = name in of and of[name].dtype.kind in "OUS"
+            if fault := _misfit(cell_type, name, values, of.keys(), texts):
+                raise UserError(fault)
+            chosen &= np.isin(of[name], np.asarray(values, object if texts else of[name].dtype))
         return chosen
 
     def _drawn(self, cell_type: str, n: int) -> int:
@@ -126,6 +156,17 @@ class LabelCells(AfterPlacement):
         if self.count is not None:
             return self.count
         return n if self.fraction is None else int(Fraction(repr(self.fraction)) * n)
+
+
+def _misfit(cell_type: str, name: str, values: list, known: Iterable[str], texts: bool) -> str:
+    """Return what is wrong with comparing a property of a type, of strings or not, with values; "" if nothing is."""
+    if name not in known:
+        names = sorted({*known} - {"position"})
+        return f'"{cell_type}" has no property "{name}"{did_you_mean(name, names)} (properties: {listed(names, 20)})'
+    if any(isinstance(value, str) != texts for value in values):
+        kind = "strings" if texts else "numbers"
+        return f'"{name}" of "{cell_type}" should be compared with: {kind} (got: {listed(values)})'
+    return ""
 
 
 LabelCells.adds = ()  # it adds no cell types, and no description can say that it does

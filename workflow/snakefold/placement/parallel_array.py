@@ -17,6 +17,7 @@ from snakefold.placement.whole import WholePlacement
 from snakefold.streams import stream
 
 _STEEPEST = 1e-6  # cosine of the angle, from which on rows are parallel to x
+_MOST_ROWS = 10_000_000
 
 
 class ParallelArrayPlacement(WholePlacement):
@@ -67,6 +68,9 @@ class ParallelArrayPlacement(WholePlacement):
     def _fault(self, cell_type: str, n: int, radius: float, extent: np.ndarray) -> str:
         if (extent <= 2 * radius).any():
             return f'a soma of "{cell_type}", {2 * radius:g} um wide, does not fit into {extent.tolist()} um'
+        if extent[0] > _MOST_ROWS * self.spacing_x:
+            what = f"{extent[0]:g} um would have too many rows (at most {_MOST_ROWS:.0e})"
+            return f"{what}; spacing_x should be larger than {self.spacing_x:g} um"
         rows = self._n_rows(extent)
         most = rows * self._most(radius, extent)
         if n <= most:

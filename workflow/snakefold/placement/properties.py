@@ -1,6 +1,7 @@
 """Properties of cells that are built in: one value, drawn from a distribution, or one of several by weight."""
 
 from collections.abc import Mapping
+from math import inf
 
 import numpy as np
 
@@ -45,7 +46,11 @@ class Choice(Distributor):
     values = Attribute(
         types.DictOf(types.number(min=0), names=False),
         required=True,
-        constraint=lambda node, value: None if sum(value.values()) > 0 else "should be: weights, not all of them 0",
+        constraint=lambda node, value: (
+            None
+            if 0 < sum(value.values()) < inf
+            else "should be: weights, not all of them 0, with a sum that is a number"
+        ),
         doc="Weights by string, as in {cAD: 3, bNAC: 1}.",
     )
 

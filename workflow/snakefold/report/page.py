@@ -69,7 +69,7 @@ class Circuit:
     cells: list[CellRow] = field(default_factory=list)
     edges: list[EdgeRow] = field(default_factory=list)
     n_cells: dict[str, int] = field(default_factory=dict)
-    positions: dict[str, np.ndarray] = field(default_factory=dict)
+    positions: dict[str, np.ndarray] = field(default_factory=dict)  # of the types whose cells are somewhere
     degrees: dict[str, np.ndarray] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
 
@@ -147,11 +147,13 @@ def read_circuit(
         with Nodes(results / "nodes" / f"{name}.h5") as nodes:
             circuit.n_cells[name], placed_by[name] = nodes.n, nodes.chunks.blocks
             circuit.digests.append(nodes.digest)
-    shown = measures.allotted(list(circuit.n_cells.values()), SOMATA)
-    for (name, n), most in zip(circuit.n_cells.items(), shown, strict=True):
+    cells = wanted.cells(results, placed_by, builds)
+    somewhere = {name: n for name, n in circuit.n_cells.items() if cells[name].located}
+    shown = measures.allotted(list(somewhere.values()), SOMATA)
+    for (name, n), most in zip(somewhere.items(), shown, strict=True):
         with Nodes(results / "nodes" / f"{name}.h5") as nodes:
             circuit.positions[name] = _positions(nodes, measures.sampled(n, most))
-    for name, w in wanted.cells(results, placed_by, builds).items():
+    for name, w in cells.items():
         built = circuit.n_cells[name]
         row = CellRow(name, w.makers, w.mean, built, measures.density(built, w.volume), measures.verdict(built, w.mean))
         circuit.cells.append(row)
@@ -184,7 +186,7 @@ def _pictures(circuit: Circuit, activities: list[Activity], colour: dict[str, st
     """Return the pictures of the page; a picture with nothing to show is None."""
     degrees = {name: d for name, d in circuit.degrees.items() if len(d)}
     made: dict[str, Picture | None] = {
-        "somata": figures.somata(circuit.positions, colour) if any(circuit.n_cells.values()) else None,
+        "somata": figures.somata(circuit.positions, colour) if any(map(len, circuit.positions.values())) else None,
         "matrix": figures.matrix(*circuit.matrix()) if circuit.matrix()[2].size >= FEW_PAIRS else None,
         "degrees": figures.in_degrees(degrees, colour) if degrees else None,
     }

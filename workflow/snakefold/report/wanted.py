@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakefold import build
+from snakefold import build, components
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Wanted:
     ----------
     mean, sd : number wanted and its spread by design; None where nobody said
     makers : names of the strategies that make it, and of the hooks that add or rewrite it
-    volume : of the partitions it is placed in, um^3; None where that is not known
+    volume : of the partitions it is placed in, um^3; None where that is not known, or the cells are nowhere
+    located : whether the cells are somewhere, and not entities
     pair : source and target cell type of an edge set
     """
 
@@ -24,6 +25,7 @@ class Wanted:
     makers: tuple[str, ...] = ()
     volume: float | None = None
     pair: tuple[str, str] = ("", "")
+    located: bool = True
 
 
 def cells(
@@ -44,10 +46,12 @@ def cells(
         placing = [part for part in strategies if cell_type in part.slice["types"]]
         named = [part for part in placing if part.slice["name"] in set(names)]
         placing = named or placing
+        somewhere = [part for part in placing if _located(part)]
         found[cell_type] = Wanted(
             mean=float(sum(_placed(part, cell_type) for part in placing)) if placing else None,
             makers=(*(part.slice["name"] for part in placing), *_rewriters(hooks, cell_type)),
-            volume=_volume(results, [p for part in placing for p in _attributes(part).get("partitions", [])]),
+            volume=_volume(results, [p for part in somewhere for p in _attributes(part).get("partitions", [])]),
+            located=bool(somewhere) or not placing,
         )
     return found
 
@@ -94,6 +98,11 @@ def _attributes(part: build.Built) -> dict:
 
 def _placed(part: build.Built, cell_type: str) -> int:
     return int(part.arrays["counts"][_attributes(part)["cell_types"].index(cell_type)].sum())
+
+
+def _located(part: build.Built) -> bool:
+    """Return whether the cells of a placement are somewhere; a class that is not installed here is taken to say so."""
+    return all(cls.located for cls in components.find("placement", part.slice["component"]["class"]))
 
 
 def _rewriters(hooks: list[build.Built], name: str) -> list[str]:

@@ -99,5 +99,6 @@ def _regions(path: str, digest: str):
         regions.find("@", attr="name"), regions.find("@", attr="acronym")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, VoxcellError) as error:
         what = "is no hierarchy of structures with id, name, acronym and children"
-        raise UserError(f"{path} {what}: {type(error).__name__}: {error}") from error
+        said = f": {error}" if isinstance(error, ValueError | VoxcellError) else ""  # others speak of Python's types
+        raise UserError(f"{path} {what}{said}") from error
     return regions

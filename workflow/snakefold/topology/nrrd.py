@@ -78,7 +78,7 @@ def read_header(path: str | Path) -> Header:
         OverflowError,
     ) as error:
         said = str(error).strip().splitlines()
-        what = f"no header of an NRRD file: {said[0] if said else type(error).__name__}"
+        what = f"has no header of an NRRD file{': ' + said[0] if said else ''}"
         raise UserError(what, where=str(path)) from error
     if fields["encoding"] == "raw" and size - data_at < header.n_bytes:
         what = f"is cut short: its header announces {header.n_bytes} bytes of data (there are {size - data_at})"

@@ -107,7 +107,9 @@ class NrrdVoxels(Voxels):
         build = context.current()
         n = len(build.mistakes)
         node = super().build(value, path, parent)
-        if len(build.mistakes) == n and build.files is None:
+        given = value if isinstance(value, dict) else {}
+        lacks = any(given.get(key) is not None and getattr(node, key) is None for key in ("mask_source", "sources"))
+        if len(build.mistakes) == n and build.files is None and not lacks:  # a broken one of `files` is told there
             for at, message in node.misfits():
                 build.mistake((*path, *at), message)
         return node
