@@ -16,6 +16,7 @@ from snakefold.placement.packing import cache
 compiled = njit(cache=cache.enable(), error_model="numpy")
 
 SWEEPS = 3000  # of pushing, before a region is given up
+STUCK = 799  # sweeps after which spheres that still overlap go to the best of other places, though it be worse
 HOPELESS = 500  # sweeps after which a region is given up if more than a few of its spheres still overlap
 TRIES = 24  # places near its start that a sphere which overlaps tries first
 JUMPS = 200  # places in its region that a sphere tries which pushing did not free
@@ -399,8 +400,8 @@ def solve(start, rad, kind, lower, upper, edges, below, mask, key, d, drift, rim
                 found = touched(p, rad[i], i, pos, rad, kind, head, after, origin, h, shape)
                 if not found & (1 << OWN | 1 << FIXED):
                     continue
-                best = np.inf  # in a pocket between fixed spheres: it must go, wherever to
-                if not (found & 1 << FIXED and sweep >= 49):
+                best = np.inf  # in a pocket between fixed spheres, or stuck for long: it must go, wherever to
+                if not ((found & 1 << FIXED and sweep >= 49) or (sweep >= STUCK and sweep % 200 == 199)):
                     best = crowding(p, rad[i], i, pos, rad, kind, head, after, origin, h, shape, grown, best)
                 mine = keyed(turn, i)
                 goes = False
