@@ -12,7 +12,8 @@ from snakefold.connectivity import tile as connecting
 from snakefold.loading import load
 from snakefold.placement import gather as gather_of_cells
 from snakefold.placement import tile as placing
-from snakefold.plan import Plan, make
+from snakefold.plan import Plan
+from snakefold.planning import make
 
 CIRCUITS = Path(__file__).parents[2] / "config" / "circuits"
 

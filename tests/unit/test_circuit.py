@@ -10,7 +10,7 @@ from snakefold.circuit import schema
 from snakefold.config.parse import parse
 from snakefold.errors import UserError
 from snakefold.loading import BrokenCircuit, load
-from snakefold.plan import make
+from snakefold.planning import make
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 from snakefold.workflow import plan_for, with_simulator

@@ -78,6 +78,6 @@ def test_mistakes(value, words):
 
 
 def test_scipy_is_imported_when_a_distribution_is_used_and_not_before():
-    code = "import sys, snakefold.config.distribution, snakefold.plan; print('scipy' in sys.modules)"
+    code = "import sys, snakefold.config.distribution, snakefold.planning; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

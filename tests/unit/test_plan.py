@@ -6,7 +6,8 @@ import pytest
 from descriptions import CIRCUITS, edited, plan_of, small, write
 from snakefold.errors import UserError
 from snakefold.loading import load
-from snakefold.plan import Plan, make, thaw
+from snakefold.plan import Plan, thaw
+from snakefold.planning import make
 from snakefold.slices import canonical, content_digest
 
 PARTS = {"partition/base", "partition/top", "place/lower", "place/upper", "connect/a_to_b", "simulate/rest"}

@@ -6,7 +6,7 @@ from descriptions import CIRCUITS
 from snakefold.errors import UserError
 from snakefold.loading import load
 from snakefold.needs import Needs, connecting, gathering, placing, simulating
-from snakefold.plan import make
+from snakefold.planning import make
 from snakefold.scheduling import Profile
 
 

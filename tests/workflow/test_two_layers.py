@@ -188,7 +188,7 @@ def test_check_as_json(tmp_path):
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
     code = (
-        "import sys; from snakefold.loading import load; from snakefold.plan import make; import snakefold.cli;"
+        "import sys; from snakefold.loading import load; from snakefold.planning import make; import snakefold.cli;"
         "import snakefold.placement.tile, snakefold.connectivity.gather, snakefold.build, snakefold.hooks;"
         f"make(load({str(CIRCUIT)!r}), 'results');"
         "print([m for m in ('nest', 'mpi4py', 'matplotlib', 'scipy', 'jinja2', 'snakemake') if m in sys.modules])"

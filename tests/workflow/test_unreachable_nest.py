@@ -160,7 +160,7 @@ def test_a_hanging_kernel_is_ended_and_is_no_mistake(tmp_path):
 import json
 from snakefold.loading import load
 from snakefold.nest.validation import validate_all
-from snakefold.plan import make
+from snakefold.planning import make
 from snakefold.nest.verdicts import mistakes, unreachable
 
 plan = make(load("circuit.yaml"), "results")

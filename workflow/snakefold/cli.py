@@ -53,7 +53,7 @@ def _counted(n: int, what: str) -> str:
 def _checked(circuit: str, simulator: bool):
     """Return the circuit, its plan, and what the user should know."""
     from snakefold.loading import BrokenCircuit, load
-    from snakefold.plan import make
+    from snakefold.planning import make
     from snakefold.workflow import ask_simulator, results_of, with_simulator
 
     folder = results_of({"results": "results"} | _config(_snakefile(), circuit, ()))

@@ -21,7 +21,8 @@ from snakefold.loading import BrokenCircuit, load
 from snakefold.nest.catalogue import mpi_fault
 from snakefold.nest.modules import located
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
-from snakefold.plan import Plan, make, simulation_slices, thaw
+from snakefold.plan import Plan, thaw
+from snakefold.planning import make, simulation_slices
 from snakefold.scheduling import Profile
 
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml"
