@@ -26,8 +26,9 @@ lint: setup
 	$(BIN)/snakemake --lint --config circuit=config/circuits/two_layers.yaml
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts config
 
+# The tests of the workflow come first: they are few and long.
 test: lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Its workers wait more than they compute.
 test-cluster: setup
