@@ -58,12 +58,9 @@ VICTIMS = {
     "build.py build/connect/feed.h5": indegree,
     "gather_edges.py edges/feed.h5": indegree,
     "build.py build/partition/high.h5": thickness,
-    "build.py build/place/high_cells.h5": count,
     "gather_cells.py stage/0/nodes/top.h5": count,
     "build.py build/after_placement/moved.h5": shift,
-    "hook.py nodes/top.h5": shift,
     "build.py build/simulate/quick.h5": constant,
-    "validate.py validate/quick.h5": constant,
 }
 
 
@@ -83,13 +80,20 @@ def base(tmp_path_factory):
     return workflow.built(jobs=2)
 
 
+@pytest.fixture(scope="module")
+def planned():
+    """What is to be done after an edit, by the edit."""
+    return {}
+
+
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_after_a_killed_job_the_plan_is_what_that_run_left(base, tmp_path, victim):
+def test_after_a_killed_job_the_plan_is_what_that_run_left(base, planned, tmp_path, victim):
     here = Workflow(shutil.copytree(base.folder, tmp_path / "here"), tiles=2)
-    edited = circuit()
-    VICTIMS[victim](edited)
+    edited, edit = circuit(), VICTIMS[victim]
+    edit(edited)
     here.write(edited)
-    planned = here.plan()
+    if edit not in planned:
+        planned[edit] = here.plan()
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(KILL)
     here.env |= {"PYTHONPATH": str(tmp_path / "site"), "KILL": victim}
@@ -99,5 +103,5 @@ def test_after_a_killed_job_the_plan_is_what_that_run_left(base, tmp_path, victi
         line.split()[-1].rstrip(":") for line in killed.output.splitlines() if line.startswith("Error in rule")
     }
     here.env["KILL"] = "nothing at all"
-    left = {rule: n - killed.jobs.get(rule, 0) + (rule == failed) for rule, n in planned.items()}
+    left = {rule: n - killed.jobs.get(rule, 0) + (rule == failed) for rule, n in planned[edit].items()}
     assert here.plan() == {rule: n for rule, n in left.items() if n}
