@@ -160,11 +160,16 @@ def test_a_push_is_what_numpy_finds_over_all_pairs():
     expected = (into[..., None] * away).sum(axis=1)
     out = np.empty(3)
     for i in range(n):
-        found = kernels.push(pos[i], rad[i], i, pos, rad, kind, head, after, origin, h, shape, 1.01, np.uint64(1), out)
+        awake = np.zeros(n, bool)
+        found = kernels.push(
+            pos[i], rad[i], i, pos, rad, kind, head, after, origin, h, shape, 1.01, np.uint64(1), awake, out
+        )
         np.testing.assert_allclose(out, expected[i], atol=1e-12)
         kinds = set(kind[distance[i] < touching[i]].tolist())
         assert {k for k in range(3) if found & 1 << k} == kinds
-        assert bool(found & 8) == (distance[i] < 1.01 * touching[i]).any()
+        pushing = distance[i] < 1.01 * touching[i]
+        assert bool(found & 8) == pushing.any()
+        assert (awake == pushing & (kind != kernels.FIXED)).all()
         assert kernels.is_free(pos[i], rad[i], i, pos, rad, head, after, origin, h, shape) == (not kinds)
 
 

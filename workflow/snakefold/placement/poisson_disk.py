@@ -95,7 +95,7 @@ class PoissonDiskPlacement(PlacementStrategy):
             return scattered(replace(chunk, counts=dict(zip(chunk.counts, numbers[chunk.id], strict=True))), rng)
 
         filled = n * kept * pi / 6 * distance**3 / volume
-        sweeps = 0 if filled < 0.1 else 10 if filled < 0.25 else 30
+        sweeps = 20 if filled < 0.25 else 30
         own = around.key("packing") if self.seed is None else key(self.seed, "poisson disk") % 2**64
         radii = dict.fromkeys(around.radii, distance / 2)
         self._somata = Somata(fewer, radii, around, own, obstacles=False, mc_sweeps=sweeps)
