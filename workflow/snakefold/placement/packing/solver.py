@@ -169,20 +169,18 @@ class Packing:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the final spheres, (n, 3) and (n,), that regions may touch, and where those of each begin."""
         above = self._lattice.above(nodes)
-        codes = code_of(above)
+        region, beside = np.nonzero(above[..., 0] >= 0)
+        codes, at = np.unique(code_of(above[region, beside]), return_inverse=True)
+        solved = [_NOTHING, *(self._solved[code] for code in codes.tolist())]
+        points, radii = (np.concatenate(columns) for columns in zip(*solved, strict=True))
+        sizes = np.array([len(its) for its, _ in solved[1:]], np.int64)
+        first, size = (np.cumsum(sizes) - sizes)[at], sizes[at]
+        row = np.repeat(first - (np.cumsum(size) - size), size) + np.arange(size.sum())
+        region = np.repeat(region, size)
         away = self.d * (1 + SLACK)
-        points, radii, sizes = [np.empty((0, 3), np.float32)], [np.empty(0)], [0]
-        for i in range(len(nodes)):
-            n = 0
-            for code in codes[i][above[i, :, 0] >= 0].tolist():
-                its, its_radii = self._solved[code]
-                if len(its):
-                    near = ((its > lower[i] - away) & (its < upper[i] + away)).all(axis=1)
-                    points.append(its[near])
-                    radii.append(its_radii[near])
-                    n += int(near.sum())
-            sizes.append(n)
-        return np.concatenate(points).astype(np.float64), np.concatenate(radii), np.cumsum(sizes)
+        near = ((points[row] > lower[region] - away) & (points[row] < upper[region] + away)).all(axis=1)
+        row, region = row[near], region[near]
+        return points[row].astype(np.float64), radii[row], np.searchsorted(region, np.arange(len(nodes) + 1))
 
 
 _NOTHING = (np.empty((0, 3), np.float32), np.empty(0))
