@@ -151,6 +151,42 @@ def is_free(p, r, skip, pos, rad, head, after, origin, h, shape):
 
 
 @compiled
+def cleared(start, rad, key, lower, upper, obstacles, obstacle_rad, edges, mask, wide, h):
+    """Return where spheres start, (n, 3): those that overlap obstacles at free places nearby, if any is found.
+
+    Parameters
+    ----------
+    start, rad, key : (n, 3) float32 numbers, (n,) and (n,)
+    lower, upper : box that they stay in
+    obstacles, obstacle_rad : (k, 3) and (k,)
+    edges, mask : the domain
+    wide : how far a place may be along an axis
+    h : edge of a cell of the cell list, above the largest distance at which a sphere touches an obstacle
+    """
+    origin, shape = lower - h, np.empty(3, np.int64)
+    for axis in range(3):
+        shape[axis] = int((upper[axis] - lower[axis]) / h) + 3
+    head = np.full(shape[0] * shape[1] * shape[2], -1, np.int32)
+    after, cell = np.full(len(obstacles), -1, np.int32), np.empty(len(obstacles), np.int64)
+    for j in range(len(obstacles)):
+        _put(j, obstacles[j], origin, h, shape, head, after, cell)
+    pos, p = start.copy(), np.empty(3)
+    for i in range(len(start)):
+        if is_free(start[i], rad[i], -1, obstacles, obstacle_rad, head, after, origin, h, shape):
+            continue
+        for t in range(JUMPS):
+            for axis in range(3):
+                low, high = max(lower[axis], start[i, axis] - wide), min(upper[axis], start[i, axis] + wide)
+                p[axis] = np.float64(np.float32(low + (high - low) * uniform(key[i], 3 * t + axis)))
+            if is_inside(p, edges, mask) and is_free(
+                p, rad[i], -1, obstacles, obstacle_rad, head, after, origin, h, shape
+            ):
+                pos[i] = p
+                break
+    return pos
+
+
+@compiled
 def touched(p, r, skip, pos, rad, kind, head, after, origin, h, shape):
     """Return of which kinds the spheres are that a sphere overlaps: the sum of 1 << kind over them."""
     found = 0

@@ -98,10 +98,39 @@ class Packing:
 
     def _start(self, chunk: int) -> Starts:
         if chunk not in self._starts:
-            starts = self._starts[chunk] = self.around.starts(chunk)
+            starts = self._starts[chunk] = self._cleared(chunk, self.around.starts(chunk))
             self._owners[chunk] = self._lattice.of(starts.points)
             self._final[chunk] = np.full((len(starts.points), 3), np.nan, np.float32)
         return self._starts[chunk]
+
+    def _cleared(self, chunk: int, starts: Starts) -> Starts:
+        """Return starts of which those that overlap obstacles are elsewhere nearby, in the same chunk.
+
+        Otherwise they would be pushed to the obstacles' surfaces, and lie there more densely than anywhere else.
+        """
+        if not self.largest_obstacle or not len(starts.points):
+            return starts
+        from snakefold.placement.packing import kernels
+
+        lower, upper = (x.astype(np.float64) for x in (starts.points.min(axis=0), starts.points.max(axis=0)))
+        h = 1.02 * (self.largest + self.largest_obstacle)
+        obstacles, obstacle_radii = self.around.obstacles(lower - h, upper + h)
+        near = ((obstacles > lower - h) & (obstacles < upper + h)).all(axis=1)
+        obstacles, obstacle_radii = obstacles[near], obstacle_radii[near]
+        if not len(obstacles):
+            return starts
+        domain = self.around.domain(lower - self.d, upper + self.d)
+        points, radii = starts.points.astype(np.float64), starts.radii * (1 + ROUNDING)
+        keys = self._keys(np.uint64(chunk), np.arange(len(points)))
+        obstacles, obstacle_radii = obstacles.astype(np.float64), obstacle_radii * (1 + ROUNDING)
+        points = kernels.cleared(
+            points, radii, keys, lower, upper, obstacles, obstacle_radii, domain.edges, domain.mask, 2 * self.d, h
+        )
+        return Starts(points.astype(np.float32), starts.radii)
+
+    def _keys(self, chunk: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Return a key, (n,) uint64, for each of some cells."""
+        return _mixed(_mixed(np.broadcast_to(chunk, row.shape) ^ np.uint64(self.seed)) + row.astype(np.uint64))
 
     def _solve(self, todo: np.ndarray) -> None:
         """Solve regions, (n,) codes; all that they depend on are solved already, or among them."""
@@ -124,8 +153,7 @@ class Packing:
         which, row, x0, radii, owners = which[order], row[order], x0[order], radii[order], owners[order]
         known, first = np.unique(owners, return_index=True)
         first = np.append(first, len(owners)).astype(np.int64)
-        keys = _mixed(np.array(chunks, np.uint64) ^ np.uint64(self.seed))[which] + row.astype(np.uint64)
-        keys = _mixed(keys) >> np.uint64(1)
+        keys = self._keys(np.array(chunks, np.uint64)[which], row) >> np.uint64(1)
         reach = (MARGIN + RIM) * self.d + 2 * self.d
         # Beyond what ghosts reach, or the window's faces would stop those that are pushed farther and brought back.
         domain = self.around.domain(low - (RIM + 1) * self.d, high + (RIM + 1) * self.d)
