@@ -16,8 +16,8 @@ MOST_PACKING = 0.5  # that the method reaches everywhere
 BATCH_CELLS = 30_000  # packed at once, about: few enough to be soon in the journal
 BATCH_PIECES = 500_000  # voxels of the chunks that are packed at once, about: some 100 bytes each
 
-# CPU-s of a cell by packing factor, measured on 1e6 cells (tests/benchmarks/packing.py).
-_COST_S = ((0.0, 4e-6), (0.1, 8e-6), (0.3, 3e-5), (0.45, 9e-5), (0.5, 2e-4))
+# CPU-s of a cell by packing factor, measured on 2e5 cells (tests/benchmarks/packing.py).
+_COST_S = ((0.0, 4e-6), (0.1, 9e-6), (0.3, 2.5e-5), (0.45, 6e-5), (0.5, 1.5e-4))
 
 
 class Somata:
