@@ -10,6 +10,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from flow import Workflow
 
+LONGEST = "test_reruns.py"  # half of the time of all tests: it starts first, so that the others run beside it
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest file first."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_caches(tmp_path_factory):
