@@ -5,12 +5,10 @@ from functools import cache
 import numpy as np
 from scipy.spatial import cKDTree
 
-from snakefold.placement.packing.solver import Packing, Starts, Surroundings
+from snakefold.placement.packing.solver import NOTHING, Packing, Starts, Surroundings
 from snakefold.streams import stream
 from snakefold.topology.chunks import Grid, Nearby, Pieces, cut
 from snakefold.topology.domains import domain_of
-
-NOTHING = (np.empty((0, 3), np.float32), np.empty(0))
 
 
 def filled(volume, fraction, radii, shares):

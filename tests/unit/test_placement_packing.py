@@ -8,6 +8,7 @@ from packings import Packed, domain, filled, gap, voxels
 from snakefold.errors import UserError
 from snakefold.placement.packing import kernels, solver
 from snakefold.placement.packing.lattice import SLACK, Lattice, code_of
+from snakefold.topology.chunks import decode
 
 CUBE = np.array([[[0, 0, 0], [180, 180, 180]]], float)
 LAYERS = np.array([[[0, 0, 0], [220, 220, 30.1]], [[0, 0, 30.1], [220, 220, 110.4]]], float)
@@ -111,9 +112,9 @@ def test_a_sphere_starts_in_the_box_of_its_region(seed):
     lattice = random_lattice(seed)
     points = np.random.default_rng(seed).uniform(lattice.lower, lattice.upper, (5000, 3))
     codes = lattice.of(points)
-    low, high = lattice.boxes(solver.node_of(codes))
+    low, high = lattice.boxes(decode(codes))
     assert ((points >= low - 1e-9) & (points <= high + 1e-9)).all()
-    assert set(codes.tolist()) <= set(code_of(solver.node_of(codes)).tolist())
+    assert set(codes.tolist()) <= set(code_of(decode(codes)).tolist())
 
 
 # The domain

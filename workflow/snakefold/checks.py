@@ -118,14 +118,12 @@ def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
     network = loaded.circuit.network
     for name, box in loaded.boxes.items():
         partition = loaded.circuit.partitions[name]
+        corners = zip(box.lower, box.upper, network.origin, network.chunk_size, strict=True)
+        span = [((low - origin) / size, (high - origin) / size) for low, high, origin, size in corners]
+        is_far = max(abs(end) for ends in span for end in ends) > FARTHEST_CHUNK
         if isinstance(partition, Voxels):  # of its box it may fill little
             yield from partition.faults(network.grid)
-            ends = [
-                (end - o) / s
-                for c in (box.lower, box.upper)
-                for end, o, s in zip(c, network.origin, network.chunk_size, strict=True)
-            ]
-            if max(map(abs, ends)) > FARTHEST_CHUNK:
+            if is_far:
                 what = f"lies farther than {FARTHEST_CHUNK} chunks from the origin; network.chunk_size should be larger"
                 yield Mistake(what, ("partitions", name))
             continue
@@ -134,10 +132,8 @@ def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
                 f"its box cannot be told apart from nothing: {box.lower} to {box.upper} um", ("partitions", name)
             )
             continue
-        corners = zip(box.lower, box.upper, network.origin, network.chunk_size, strict=True)
-        span = [((low - origin) / size, (high - origin) / size) for low, high, origin, size in corners]
         n = prod(max(high - low, 1.0) for low, high in span)
-        if n > MOST_CHUNKS or max(abs(end) for ends in span for end in ends) > FARTHEST_CHUNK:
+        if n > MOST_CHUNKS or is_far:
             most = f"at most {MOST_CHUNKS:.0e}, {FARTHEST_CHUNK} from the origin along an axis"
             what = f"is cut into {n:.3g} chunks ({most})"
             yield Mistake(f"{what}; network.chunk_size should be larger", ("partitions", name))
@@ -214,8 +210,7 @@ def _placement_faults(loaded: Loaded) -> Iterator[Mistake]:
         for cell_type in strategy.overrides:
             if cell_type not in (*strategy.cell_types, *_density_ratios_of(circuit, strategy)):
                 yield Mistake(f'"{cell_type}" is none of its cell types', (*strategy.path, "overrides", cell_type))
-        radii = {t: strategy.radius_of(t, circuit.cell_types[t].spatial) or 0.0 for t in strategy.cell_types}
-        yield from (Mistake(what, strategy.path) for what in strategy.lacks(radii))
+        yield from (Mistake(what, strategy.path) for what in strategy.lacks(loaded.radii(name)))
         if not _countable(loaded, name):
             continue
         yield from strategy.distribute.faults(strategy.columns)
@@ -254,7 +249,7 @@ def _property_faults(loaded: Loaded) -> Iterator[Mistake]:
 def _further_columns(circuit: Circuit, strategy: PlacementStrategy, cell_type: str) -> list[tuple[str, Kind, Path]]:
     """Return (name, kind, what gives it) of the columns that a strategy and its distributors give cells of a type."""
     about = {
-        "radius": strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial),
+        "radius": circuit.radius_of(strategy, cell_type),
         "morphologies": circuit.morphologies_of(strategy, cell_type),
     }
     found = [(column, kind, strategy.path) for column, kind in strategy.columns.items()]
@@ -284,7 +279,7 @@ def _properties(circuit: Circuit, strategies: list[PlacementStrategy], cell_type
     found: dict[str, list[Kind]] = {}
     for strategy in strategies:
         own: dict[str, Kind] = {"mtype": (cell_type,)}
-        if strategy.radius_of(cell_type, circuit.cell_types[cell_type].spatial) is not None:
+        if circuit.radius_of(strategy, cell_type) is not None:
             own["radius"] = "f4"
         if strategy.located:
             own |= {"position": "f4"} | ({"partition": tuple(strategy.partitions)} if strategy.partitions else {})

@@ -164,6 +164,10 @@ class Circuit(Node):
         """Return the strategies that place a cell type, in the order of their cells' ids."""
         return [name for name in sorted(self.placement) if cell_type in self.placement[name].cell_types]
 
+    def radius_of(self, strategy: PlacementStrategy, cell_type: str) -> float | None:
+        """Return the soma radius, um, of a type's cells where a strategy places them."""
+        return strategy.radius_of(cell_type, self.cell_types[cell_type].spatial)
+
     @property
     def recipes(self) -> list[Recipe]:
         """How each morphology is made, in the order of the description."""
@@ -234,10 +238,14 @@ class Loaded:
         ------
         NotKnownYet : its partitions have to be built before, and nothing is guessed
         """
-        strategy, types_ = self.circuit.placement[name], self.circuit.cell_types
         totals = self.totals[name] if not space.guesses else self.guesses.get(name, {}) | self.totals[name]
-        radii = {t: strategy.radius_of(t, types_[t].spatial) or 0.0 for t in strategy.cell_types}
-        return totals, radii, sum(space.volume(partition) for partition in strategy.partitions)
+        volume = sum(space.volume(partition) for partition in self.circuit.placement[name].partitions)
+        return totals, self.radii(name), volume
+
+    def radii(self, name: str) -> dict[str, float]:
+        """Return the soma radii, um, of a placement's cell types; 0 where there is none."""
+        strategy = self.circuit.placement[name]
+        return {t: self.circuit.radius_of(strategy, t) or 0.0 for t in strategy.cell_types}
 
     def n_cells(self, guessed: bool = False) -> dict[str, int]:
         """Return the wanted number of cells of each type, as far as it is known, or else as it is guessed."""

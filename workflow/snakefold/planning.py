@@ -174,7 +174,7 @@ def _placement(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Pa
     circuit, strategy = loaded.circuit, loaded.circuit.placement[name]
     kinds = {
         t: {
-            "radius": strategy.radius_of(t, circuit.cell_types[t].spatial),
+            "radius": circuit.radius_of(strategy, t),
             "indicator": circuit.indicator(strategy, t),
         }
         | ({"morphologies": shapes} if (shapes := circuit.morphologies_of(strategy, t)) else {})

@@ -97,12 +97,13 @@ class Bins:
     def cells(self, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return where the cells of bins, (k, d), begin in `order`, and how many they are, each (k,) int64."""
         bins = np.where(self.number > 0, bins % np.maximum(self.number, 1), bins) - self.low
-        there = ((bins >= 0) & (bins < self.shape)).all(axis=1) & (len(self.codes) > 0)
+        if not len(self.codes):
+            return np.zeros(len(bins), np.int64), np.zeros(len(bins), np.int64)
+        there = ((bins >= 0) & (bins < self.shape)).all(axis=1)
         code = np.where(there, bins @ _strides(self.shape), -1)
-        at = np.searchsorted(self.codes, code)
-        at[at == len(self.codes)] = 0
-        there &= np.append(self.codes, -2)[at] == code
-        return np.where(there, self.starts[at], 0), np.where(there, np.diff(self.starts, append=0)[at], 0)
+        at = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
+        there &= self.codes[at] == code
+        return np.where(there, self.starts[at], 0), np.where(there, self.starts[at + 1] - self.starts[at], 0)
 
     def offsets(self, reach: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the offsets, (k, d) int64, of bins within reach of a bin, and their least distances, (k,) um."""

@@ -85,6 +85,7 @@ def _blocks(
     """Yield the cells tile by tile; the chunks of several passes are put in chunk order."""
     for placing, groups, kind_of in zip(placings, tiles_of, kinds, strict=True):
         own = np.searchsorted(partitions, _partitions_of(placing)).astype(np.uint32)
+        constants = placing.constants(cell_type)
         for group in groups:
             parts = [tile.read(cell_type) for tile in group]
             block = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -96,7 +97,7 @@ def _blocks(
             if "partition" in columns:
                 block["partition"] = own[block["partition"]] if "partition" in block else np.full(n, own[0])
             for name in columns.keys() - {"partition"}:
-                constant = placing.constants(cell_type).get(name)
+                constant = constants.get(name)
                 given = block.get(name) if constant is None else np.full(n, constant)
                 block[name] = recoded(name, given, kind_of.get(name), columns[name], n)
             if n:

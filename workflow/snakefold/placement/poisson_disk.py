@@ -49,7 +49,6 @@ class PoissonDiskPlacement(PlacementStrategy):
     )
 
     _somata: Somata | None = None
-    _kept: float = 1.0
 
     def distance(self, n: int, radii: dict[str, float | None], volume: float) -> float:
         """Return the minimum distance, um, of `n` cells in a volume, um^3."""

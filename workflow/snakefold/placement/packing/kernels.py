@@ -463,8 +463,6 @@ def solve_level(
     final : (n, 3) float32, written; sweeps, left : (n_regions,), written
     """
     for i in range(len(codes)):
-        if own[i] < 0:
-            continue
         a, b = first[own[i]], first[own[i] + 1]
         lower, upper = lowers[i], uppers[i]
         count = b - a

@@ -10,12 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from snakefold.topology.chunks import decode, encode
+from snakefold.topology.chunks import encode
 
 SLACK = 0.5  # in diameters: how far a sphere may drift out of the box of its region
-LEAST_CELL = (
-    11.0  # in diameters: at least 2 (a1 + 2 (a2 - a1)) + gap, 9.66; wider cells have less of their volume near planes
-)
+# In diameters, at least 2 (a1 + 2 (a2 - a1)) + gap, 9.66; wider cells have less of their volume near planes.
+LEAST_CELL = 11.0
 _NEAR = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
 _AROUND = np.stack(np.meshgrid(*[range(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
 
@@ -98,8 +97,3 @@ class Lattice:
 def code_of(nodes: np.ndarray) -> np.ndarray:
     """Return the codes of nodes, (..., 3) int64, as uint64 of shape (...)."""
     return encode(nodes.reshape(-1, 3)).reshape(nodes.shape[:-1])
-
-
-def node_of(codes: np.ndarray) -> np.ndarray:
-    """Return the nodes, (n, 3) int64, of codes."""
-    return decode(codes)

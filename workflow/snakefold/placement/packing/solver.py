@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from snakefold.errors import UserError
-from snakefold.placement.packing.lattice import SLACK, Lattice, code_of, node_of
+from snakefold.placement.packing.lattice import SLACK, Lattice, code_of
+from snakefold.topology.chunks import decode
 from snakefold.topology.domains import Domain
 
 MARGIN = 2.0  # in diameters: how far from a region's box ghosts start at most
 RIM = 1.0  # in diameters: how far a ghost moves
 ROUNDING = 1e-6  # by how much radii grow, relative, so that no test in float32 numbers finds an overlap
+
+
+NOTHING = (np.empty((0, 3), np.float32), np.empty(0))  # positions and radii of no spheres
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Packing:
         for chunk in chunks.tolist():
             self._start(chunk)
         codes = np.unique(np.concatenate([np.empty(0, np.uint64), *(self._owners[c] for c in chunks.tolist())]))
-        nodes = node_of(codes)
+        nodes = decode(codes)
         above = self._lattice.above(nodes)
         todo = np.unique(np.concatenate([codes, code_of(above[above[..., 0] >= 0])]))
         todo = np.array([code for code in todo.tolist() if code not in self._solved], np.uint64)
@@ -136,7 +140,7 @@ class Packing:
         """Solve regions, (n,) codes; all that they depend on are solved already, or among them."""
         from snakefold.placement.packing import kernels
 
-        nodes = node_of(todo)
+        nodes = decode(todo)
         lower, upper = self._lattice.boxes(nodes)
         low, high = lower.min(axis=0) - MARGIN * self.d, upper.max(axis=0) + MARGIN * self.d
         chunks = self.around.near(low, high).tolist()
@@ -168,7 +172,7 @@ class Packing:
             own = _index(known, todo[at])
             empty = own < 0
             for code in todo[at[empty]].tolist():
-                self._solved[code] = _NOTHING
+                self._solved[code] = NOTHING
             at, own = at[~empty], own[~empty]
             if not len(at):
                 continue
@@ -199,7 +203,7 @@ class Packing:
         above = self._lattice.above(nodes)
         region, beside = np.nonzero(above[..., 0] >= 0)
         codes, at = np.unique(code_of(above[region, beside]), return_inverse=True)
-        solved = [_NOTHING, *(self._solved[code] for code in codes.tolist())]
+        solved = [NOTHING, *(self._solved[code] for code in codes.tolist())]
         points, radii = (np.concatenate(columns) for columns in zip(*solved, strict=True))
         sizes = np.array([len(its) for its, _ in solved[1:]], np.int64)
         first, size = (np.cumsum(sizes) - sizes)[at], sizes[at]
@@ -209,9 +213,6 @@ class Packing:
         near = ((points[row] > lower[region] - away) & (points[row] < upper[region] + away)).all(axis=1)
         row, region = row[near], region[near]
         return points[row].astype(np.float64), radii[row], np.searchsorted(region, np.arange(len(nodes) + 1))
-
-
-_NOTHING = (np.empty((0, 3), np.float32), np.empty(0))
 
 
 def _index(known: np.ndarray, codes: np.ndarray) -> np.ndarray:

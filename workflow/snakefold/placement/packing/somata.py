@@ -8,7 +8,7 @@ import numpy as np
 
 from snakefold.config.nodes import Node
 from snakefold.errors import listed
-from snakefold.placement.packing.solver import Packing, Starts, Surroundings
+from snakefold.placement.packing.solver import NOTHING, Packing, Starts, Surroundings
 from snakefold.placement.strategy import Arrays, Chunk, Neighbourhood
 from snakefold.topology.domains import Domain, domain_of
 
@@ -56,7 +56,7 @@ class Somata:
             around.near,
             self._starts,
             self._domain,
-            self._obstacles if obstacles else lambda lower, upper: _NO_OBSTACLES,
+            self._obstacles if obstacles else lambda lower, upper: NOTHING,
         )
         largest = max(self._radii.values())
         largest_obstacle = around.largest_radius if obstacles else 0.0
@@ -90,7 +90,7 @@ class Somata:
         points = np.concatenate([drawn[t]["position"] for t in chunk.counts])
         radii = np.repeat([self._radii[t] for t in chunk.counts], self._numbers[id_])
         if not len(points):
-            return _NO_STARTS
+            return Starts(*NOTHING)
         return Starts(domain_of(chunk.pieces).in_float32(self._farthest).brought_in(points), radii)
 
     def _domain(self, lower: np.ndarray, upper: np.ndarray) -> Domain:
@@ -104,10 +104,6 @@ class Somata:
             points.append(position[near])
             radii.append(cells.column("radius")[near].astype(np.float64))
         return np.concatenate(points), np.concatenate(radii)
-
-
-_NO_STARTS = Starts(np.empty((0, 3), np.float32), np.empty(0))
-_NO_OBSTACLES = (np.empty((0, 3), np.float32), np.empty(0))
 
 
 def fraction(totals: Mapping[str, int], radii: Mapping[str, float], volume: float) -> float:
