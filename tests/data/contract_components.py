@@ -85,7 +85,7 @@ class Near(ConnectivityStrategy):
     halo_um = 60.0
     columns: ClassVar[dict[str, str]] = {"distance": "f4"}
 
-    def prepare(self, sources, targets):
+    def prepare(self, sources, targets, given):
         _note("prepare connect")
         return {"radius": np.array([self.halo_um])}
 
@@ -125,7 +125,7 @@ class Fragile(ConnectivityStrategy):
         _note(f"chunk {first}")
         return {(pre, post): Synapses(np.zeros(n, int), np.arange(n))}
 
-    def prepare(self, sources, targets):
+    def prepare(self, sources, targets, given):
         _note("prepare fragile")
         return {"nothing": np.zeros(1)}
 

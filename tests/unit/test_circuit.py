@@ -247,7 +247,7 @@ def test_hooks_rewrite_what_is_there_and_add_what_is_not(tmp_path, edit, says):
     ("key", "value"),
     [
         ("cell_types.a.spatial.geometry", {"dendrite": 3}),
-        ("connectivity.a_to_b.postsynaptic.morphology_labels", ["soma"]),
+        ("connectivity.a_to_b.postsynaptic.morpho_loader", "mine.load"),
     ],
 )
 def test_what_is_not_yet_supported_is_named_and_never_ignored(tmp_path, key, value):

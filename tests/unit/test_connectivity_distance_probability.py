@@ -43,7 +43,7 @@ def placed(n, seed, box=BOX):
 
 def connected(strategy, sources, targets, seed=1):
     """Return (source, target) indices of one chunk that has all the targets."""
-    prepared = strategy.prepare({"a": Placed(sources)}, {"b": Placed(targets)})
+    prepared = strategy.prepare({"a": Placed(sources)}, {"b": Placed(targets)}, Given())
     post = strategy.postsynaptic.cell_types[0]
     rng = np.random.default_rng(seed)
     made = strategy.connect({"a": Placed(sources)}, {post: Placed(targets)}, rng, Given(prepared))

@@ -271,7 +271,7 @@ def note(words):
 class Watched(FixedIndegree):
     """FixedIndegree with a prepare step."""
 
-    def prepare(self, sources, targets):
+    def prepare(self, sources, targets, given):
         note("prepare")
         return {"shift": np.array([1])}
 

@@ -4,6 +4,7 @@
 for name, strategy in PLAN.connections.items():
     nodes = [PLAN.nodes(t) for t in dict.fromkeys([*strategy.sources, *strategy.targets])]
     reads = [PLAN.staged("edges", s) for s in strategy.reads]
+    morphologies = [PLAN.built("morphology", m) for m in strategy.morphologies]
     prepared = [PLAN.path("prepare/connect", f"{name}.h5")] if strategy.prepares else []
 
     if strategy.prepares:
@@ -15,6 +16,7 @@ for name, strategy in PLAN.connections.items():
                 build=PLAN.built("connect", name),
                 nodes=nodes,
                 edges=reads,
+                morphologies=morphologies,
             output:
                 temp(prepared),
             log:
@@ -27,7 +29,7 @@ for name, strategy in PLAN.connections.items():
                 f"prepare: what connection {name} computes once"
             shell:
                 "snakefold_job prepare connect --build {input.build:q} --nodes {input.nodes:q}"
-                " --edges {input.edges:q} --output {output:q} > {log:q} 2>&1"
+                " --edges {input.edges:q} --morphologies {input.morphologies:q} --output {output:q} > {log:q} 2>&1"
 
     if strategy.direct:
 
@@ -38,6 +40,7 @@ for name, strategy in PLAN.connections.items():
                 build=PLAN.built("connect", name),
                 nodes=nodes,
                 edges=reads,
+                morphologies=morphologies,
                 prepared=prepared,
             output:
                 [PLAN.staged("edges", s) for s in strategy.sets],
@@ -56,7 +59,7 @@ for name, strategy in PLAN.connections.items():
                 f"connect: all synapses of {name}"
             shell:
                 "snakefold_tile connect --build {input.build:q} --nodes {input.nodes:q}"
-                " --edges {input.edges:q} --prepared={input.prepared:q} --journal {params.journal:q}"
+                " --edges {input.edges:q} --morphologies {input.morphologies:q} --prepared={input.prepared:q} --journal {params.journal:q}"
                 " --write-edges {output:q} > {log:q} 2>&1"
 
     else:
@@ -68,6 +71,7 @@ for name, strategy in PLAN.connections.items():
                 build=PLAN.built("connect", name),
                 nodes=nodes,
                 edges=reads,
+                morphologies=morphologies,
                 prepared=prepared,
             output:
                 temp(PLAN.path("connect", name, "0.{tile}.h5")),
@@ -86,8 +90,8 @@ for name, strategy in PLAN.connections.items():
                 f"connect: tile {{wildcards.tile}} of {strategy.tiles} of {name}"
             shell:
                 "snakefold_tile connect --build {input.build:q} --nodes {input.nodes:q}"
-                " --edges {input.edges:q} --prepared={input.prepared:q} --tile {wildcards.tile}"
-                " --journal {params.journal:q} --output {output:q} > {log:q} 2>&1"
+                " --edges {input.edges:q} --morphologies {input.morphologies:q} --prepared={input.prepared:q}"
+                " --tile {wildcards.tile} --journal {params.journal:q} --output {output:q} > {log:q} 2>&1"
 
         for edge_set in strategy.sets:
 
@@ -98,6 +102,7 @@ for name, strategy in PLAN.connections.items():
                     build=PLAN.built("connect", name),
                     nodes=nodes,
                     edges=reads,
+                    morphologies=morphologies,
                     tiles=tile_files("connect", name, 1, strategy.tiles),
                 output:
                     PLAN.staged("edges", edge_set),
@@ -114,8 +119,8 @@ for name, strategy in PLAN.connections.items():
                     f"gather: edge set {edge_set}"
                 shell:
                     "snakefold_job gather_edges --name {params.name:q} --build {input.build:q}"
-                    " --nodes {input.nodes:q} --edges {input.edges:q} --tiles {input.tiles:q} --journals {params.journals:q}"
-                    " --output {output:q} > {log:q} 2>&1"
+                    " --nodes {input.nodes:q} --edges {input.edges:q} --morphologies {input.morphologies:q}"
+                    " --tiles {input.tiles:q} --journals {params.journals:q} --output {output:q} > {log:q} 2>&1"
 
 
 for name, hook in PLAN.after_connectivity.items():

@@ -7,6 +7,7 @@ is that of the slice without the number of tiles and of the parts that were read
 
 import json
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from snakefold import components, hdf5
 from snakefold.config.nodes import Node
 from snakefold.config.types import file_digest
-from snakefold.errors import Mistake, UserError, expects
+from snakefold.errors import Mistake, UserError, expects, listed
 from snakefold.morphology import swc
 from snakefold.morphology.description import made
 from snakefold.morphology.morphology import Morphology
@@ -78,6 +79,27 @@ def read(path: str | Path) -> Built:
         files = {digest: Path(name) for digest, name in json.loads(file["files"].asstr()[()]).items()}
         slice_, digest = json.loads(file["slice"].asstr()[()]), str(file.attrs["snakefold_digest"])
         return Built(slice_, digest, arrays, files, Path(path), compiled)
+
+
+class Morphologies(Mapping[str, Morphology]):
+    """Morphologies by name, from the files of their parts; each is read when it is first asked for."""
+
+    def __init__(self, paths: Iterable[str | Path]):
+        self._paths = {Path(path).stem: path for path in paths}
+        self._read: dict[str, Morphology] = {}
+
+    def __getitem__(self, name: str) -> Morphology:
+        if name not in self._paths:
+            raise UserError(f'no morphology "{name}" (morphologies: {listed(self._paths)})')
+        if name not in self._read:
+            self._read[name] = read(self._paths[name]).morphology
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def _mapped(name: str, item: h5py.Group | h5py.Dataset) -> dict[str, np.ndarray]:

@@ -43,9 +43,29 @@ class Cells:
         """(n, 3) float32, um."""
         return _concatenate([self.nodes.positions(a, b) for a, b in self.runs], np.empty((0, 3), np.float32))
 
-    def column(self, name: str) -> np.ndarray:
-        """Return a property of the cells, (n,)."""
-        return _concatenate([self.nodes.column(name, a, b) for a, b in self.runs], np.empty(0))
+    def column(self, name: str, *, codes: bool = False) -> np.ndarray:
+        """Return a property of the cells, (n,); strings, or, on request, their codes in the population's library."""
+        return _concatenate([self.nodes.column(name, a, b, codes=codes) for a, b in self.runs], np.empty(0))
+
+    @property
+    def morphologies(self) -> tuple[str, ...]:
+        """Names of the morphologies of the population; an empty name for cells without one."""
+        return self.nodes.library("morphology")
+
+    @cached_property
+    def morphology(self) -> np.ndarray:
+        """(n,) uint32, the morphology of each cell, an index into `morphologies`."""
+        return self.column("morphology", codes=True)
+
+    @cached_property
+    def rotations(self) -> np.ndarray | None:
+        """(n, 4) float64, unit quaternions (w, x, y, z) that turn each cell's morphology; None where no cell is turned.
+
+        A point p of the morphology of a cell lies at its position plus p turned.
+        """
+        if not self.nodes.turned:
+            return None
+        return np.stack([self.column(f"orientation_{c}") for c in "wxyz"], axis=1, dtype=np.float64)
 
     def labelled(self, labels: Sequence[str] | None) -> "Cells":
         """Return those of the cells that have any of some labels; of no labels, those that have none; of None, all."""
@@ -83,8 +103,8 @@ class Chosen(Cells):
     def positions(self) -> np.ndarray:
         return Cells(self.nodes, self.runs).positions[self.which]
 
-    def column(self, name: str) -> np.ndarray:
-        return super().column(name)[self.which]
+    def column(self, name: str, *, codes: bool = False) -> np.ndarray:
+        return super().column(name, codes=codes)[self.which]
 
     def ids_of(self, index: np.ndarray) -> np.ndarray:
         return self.node_ids[index]

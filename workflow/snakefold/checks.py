@@ -34,7 +34,8 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
     if wrong := list(_partition_faults(loaded)):
         yield from wrong
         return
-    yield from _morphology_faults(loaded)
+    labels: dict[str, set[str]] = {}
+    yield from _morphology_faults(loaded, labels)
     yield from _placement_faults(loaded)
     yield from _property_faults(loaded)
     yield from _label_faults(loaded)
@@ -51,6 +52,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
                 not_placed.add(cell_type)
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
         yield from _distance_faults(circuit, strategy)
+        yield from _shape_faults(loaded, strategy, labels)
         counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
         if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
@@ -69,6 +71,27 @@ def _distance_faults(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterat
             if circuit.cell_types[cell_type].entity:
                 what = f'"{cell_type}" is an entity, whose cells are nowhere: there is no distance to them'
                 yield Mistake(what, (*strategy.path, key, "cell_types", i))
+
+
+def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[str, set[str]]) -> Iterator[Mistake]:
+    """Yield cell types without a shape where a strategy connects by shape, and labels that no point of a shape has."""
+    for key in ("presynaptic", "postsynaptic"):
+        side = getattr(strategy, key)
+        wanted = side.morphology_labels
+        if key not in strategy.shaped:
+            if wanted is not None:
+                what = f"{type(strategy).__name__} does not look at the morphologies of these cells"
+                loaded.warnings.append(Mistake(what, (*strategy.path, key, "morphology_labels")))
+            continue
+        for i, cell_type in enumerate(side.cell_types):
+            names = loaded.circuit.morphologies_on(cell_type)
+            if not names and loaded.circuit.placed_by(cell_type):
+                what = f'"{cell_type}" has no morphology; say which: cell_types.{cell_type}.spatial.morphologies'
+                yield Mistake(what, (*strategy.path, key, "cell_types", i))
+            known = {label for name in names for label in labels.get(name, ())}
+            if wanted and all(name in labels for name in names) and known and known.isdisjoint(wanted):
+                what = f'no point of "{cell_type}" is labelled {listed(wanted)}{did_you_mean(wanted[0], known)}'
+                yield Mistake(f"{what} (labels: {listed(sorted(known))})", (*side.path, "morphology_labels"))
 
 
 def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
@@ -145,8 +168,11 @@ def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
             loaded.warnings.append(Mistake("has no children: nothing is in it", ("regions", name)))
 
 
-def _morphology_faults(loaded: Loaded) -> Iterator[Mistake]:
-    """Yield what is wrong with morphologies and with what selects them; files are read up to some amount in all."""
+def _morphology_faults(loaded: Loaded, labels: dict[str, set[str]]) -> Iterator[Mistake]:
+    """Yield what is wrong with morphologies and with what selects them; files are read up to some amount in all.
+
+    The labels of those that were read are added to `labels`.
+    """
     circuit = loaded.circuit
     found = circuit.recipes
     yield from recipe_faults(found)
@@ -156,7 +182,7 @@ def _morphology_faults(loaded: Loaded) -> Iterator[Mistake]:
         if left < 0:
             break
         try:
-            recipe.make()
+            labels[recipe.name] = set(recipe.make().known_labels)
         except UserError as error:
             yield from (replace(m, path=recipe.path) for m in error.mistakes)
     names = [recipe.name for recipe in found]
@@ -312,11 +338,15 @@ def _made(circuit: Circuit, cell_type: str) -> bool:
 
 def _cycles(table: str, nodes: dict[str, Node]) -> Iterator[Mistake]:
     for name, node in nodes.items():
-        reached, frontier = set(), list(node.depends_on)
+        reached, frontier = set(), _needed_by(node)
         while frontier:
             other = frontier.pop()
             if other not in reached and other in nodes:
                 reached.add(other)
-                frontier.extend(nodes[other].depends_on)
+                frontier.extend(_needed_by(nodes[other]))
         if name in reached:
             yield Mistake("depends on itself, directly or through others", (table, name, "depends_on"))
+
+
+def _needed_by(node: Node) -> list[str]:
+    return node.dependencies() if isinstance(node, ConnectivityStrategy) else list(node.depends_on)

@@ -180,6 +180,11 @@ class Circuit(Node):
             return distributor.names(strategy.node_name, cell_type)
         return self.selected(strategy, cell_type)
 
+    def morphologies_on(self, cell_type: str) -> list[str]:
+        """Return the names of the morphologies that a type's cells may have, whatever strategy places them."""
+        placements = [self.placement[name] for name in self.placed_by(cell_type)]
+        return list(dict.fromkeys(name for p in placements for name in self.morphologies_of(p, cell_type)))
+
     def selected(self, strategy: PlacementStrategy, cell_type: str) -> list[str]:
         """Return the names of the morphologies that a type selects for a strategy, in the order of the description."""
         selectors = strategy.selectors_of(cell_type, self.cell_types[cell_type].spatial)

@@ -52,7 +52,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Connection:
-    """How a connectivity strategy runs: its edge sets, in how many jobs, and the cell types and edge sets it reads."""
+    """How a connectivity strategy runs: its edge sets, in how many jobs, and the cells, edges and shapes it reads."""
 
     sets: dict[str, tuple[str, str]]
     sources: tuple[str, ...]
@@ -60,6 +60,7 @@ class Connection:
     tiles: int
     prepares: bool
     reads: tuple[str, ...]
+    morphologies: tuple[str, ...]
     direct: bool
 
 

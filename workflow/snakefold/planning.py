@@ -11,6 +11,7 @@ from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
+from snakefold.connectivity.strategy import ConnectivityStrategy
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
 from snakefold.morphology.description import Recipe
@@ -242,9 +243,14 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
         targets=tuple(strategy.postsynaptic.cell_types),
         tiles=n_tiles,
         prepares=strategy.prepares(),
-        reads=tuple(sorted(s for other in strategy.depends_on for s in circuit.connectivity[other].edge_sets())),
+        reads=tuple(sorted({s for other in strategy.dependencies() for s in circuit.connectivity[other].edge_sets()})),
+        morphologies=tuple(sorted({m for t in _shaped(strategy) for m in circuit.morphologies_on(t)})),
         direct=n_tiles == 1,
     )
+
+
+def _shaped(strategy: ConnectivityStrategy) -> list[str]:
+    return [cell_type for side in strategy.sides_shaped().values() for cell_type in side.cell_types]
 
 
 def _hooks(hooks: dict, phase: str, circuit, parts: dict[str, Part]) -> dict[str, Hook]:

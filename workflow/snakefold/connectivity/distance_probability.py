@@ -156,7 +156,7 @@ class DistanceProbability(ConnectivityStrategy):
         period = [self.period[AXES[axis]] if axis in self.periodic else 0.0 for axis in self.axes]
         return Space(np.asarray(self.origin or (0.0, 0.0, 0.0))[index], np.array(period))
 
-    def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells]) -> Arrays:
+    def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         arrays = {}
         for cell_type, cells in sources.items():
             bins = Bins.of(self._positions(cells), self.max_distance, self.space())

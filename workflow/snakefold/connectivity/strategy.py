@@ -15,6 +15,7 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import listed
+from snakefold.morphology.morphology import Morphology
 from snakefold.rng import drawn_with
 from snakefold.sonata.labels import fault as label_fault
 
@@ -45,11 +46,13 @@ class Given:
     ----------
     prepared : the arrays of its `prepare` step
     edges : edge sets of the strategies that it depends on, by name (`sonata.edges.Edges`)
+    morphologies : of the cells on the sides that it is `shaped` by, by name; each is read when it is asked for
     numbers : where it deals out fixed totals (`deal`), the number of synapses of this chunk by pair of types
     """
 
     prepared: Mapping[str, np.ndarray] = field(default_factory=dict)
     edges: Mapping[str, object] = field(default_factory=dict)
+    morphologies: Mapping[str, Morphology] = field(default_factory=dict)
     numbers: Mapping[Pair, int] = field(default_factory=dict)
 
 
@@ -70,8 +73,19 @@ class Side(Node):
         constraint=label_fault,
         doc="Labels, any of which the cells have; an empty list for cells without labels; all cells if not given.",
     )
-    morphology_labels = types.later("Labels of parts of the cells.")
+    morphology_labels = Attribute(
+        types.ListOf(types.string(), least=1, distinct=True),
+        doc="Labels, any of which the points of the cells' morphologies have; all points if not given.",
+    )
     morpho_loader = types.later("How morphologies are read.")
+
+    def points_of(self, morphology: Morphology) -> np.ndarray:
+        """Return the indices, (n,) int64, of the points of a morphology that may be connected; none is possible."""
+        if self.morphology_labels is None:
+            return np.arange(len(morphology))
+        if set(self.morphology_labels).isdisjoint(morphology.known_labels):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(morphology.labelled(self.morphology_labels))
 
 
 NAMES = types.OneOf((lambda value: isinstance(value, list), types.ListOf(types.name())), (_any, types.name()))
@@ -92,7 +106,8 @@ class ConnectivityStrategy(Node):
     algorithm_version : raise it when the same description gives other synapses than before
     partitioned_by : "target", whose tiles need no sorting, or "source"
     halo_um : candidates are the cells of chunks that come this near; None for all cells
-    columns : further columns of its edges, name -> dtype
+    columns : further columns of its edges, name -> dtype; a property where it depends on attributes
+    shaped : the sides, "presynaptic" and "postsynaptic", of whose cells it reads the morphologies
     by_distance : whether it asks how far apart cells are, which of entities nobody can say
     """
 
@@ -102,6 +117,7 @@ class ConnectivityStrategy(Node):
     partitioned_by: ClassVar[str] = "target"
     halo_um: float | None = None
     columns: ClassVar[dict[str, str]] = {}
+    shaped: ClassVar[tuple[str, ...]] = ()
     by_distance: ClassVar[bool] = False
     cost_per_edge_s: ClassVar[float] = 5e-7
 
@@ -178,7 +194,15 @@ class ConnectivityStrategy(Node):
         """
         return float("nan"), float("nan")
 
-    def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells]) -> Arrays:
+    def dependencies(self) -> list[str]:
+        """Return the strategies whose edge sets it reads: they are in `Given.edges`."""
+        return list(self.depends_on)
+
+    def sides_shaped(self) -> dict[str, Side]:
+        """Return the sides of whose cells it reads the morphologies, by the keys of the description."""
+        return {side: getattr(self, side) for side in self.shaped}
+
+    def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         """Compute once, in a job of its own, what all chunks need; they find it in `Given.prepared`."""
         raise NotImplementedError
 

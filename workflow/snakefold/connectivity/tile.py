@@ -1,6 +1,6 @@
 """One tile of a connectivity strategy: its chunks connected, to a tile file, or to edges files if it is alone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -30,12 +30,14 @@ class Inputs:
     build : file of the strategy's part
     nodes : node files of its cell types
     edges : edges files of the sets that it depends on
+    morphologies : files of the parts of the morphologies that it reads
     prepared : file of its prepare step, or ""
     """
 
     build: str
     nodes: tuple[str, ...]
     edges: tuple[str, ...] = ()
+    morphologies: tuple[str, ...] = ()
     prepared: str = ""
 
 
@@ -86,8 +88,13 @@ class Connecting:
     @cached_property
     def digest(self) -> str:
         """Digest of all that its synapses depend on."""
-        inputs = [*sorted(self.inputs.nodes), *sorted(self.inputs.edges)]
+        inputs = [*sorted(self.inputs.nodes), *sorted(self.inputs.edges), *sorted(self.inputs.morphologies)]
         return hdf5.combine("connect", self.built.digest, *map(hdf5.digest_of, inputs))
+
+    def given(self, **more: object) -> Given:
+        """Return what the strategy may read besides the cells."""
+        edges = {e.name: e for e in map(Edges, self.inputs.edges)}
+        return Given(edges=edges, morphologies=build.Morphologies(self.inputs.morphologies), **more)
 
     def write(self, path: str | Path, name: str, n_edges: int, blocks) -> None:
         """Write the final edges file of one of its sets."""
@@ -100,7 +107,7 @@ class Connecting:
 def prepare(inputs: Inputs, output: str | Path) -> None:
     """Run the strategy's prepare step."""
     connecting = Connecting(inputs)
-    arrays = connecting.strategy.prepare(*connecting.all)
+    arrays = connecting.strategy.prepare(*connecting.all, connecting.given())
     write_prepared(output, hdf5.combine("prepare", connecting.digest), arrays)
 
 
@@ -197,8 +204,7 @@ class _Computer:
         counts = {t: self._counts(t, spans) for t, spans in self.spans.items()}
         self.cost = sum(counts.values()) if counts else np.empty(0)
         self.bounds = connecting.built.grid.bounds(np.array([chunk for _, chunk in self.units], np.uint64))
-        self.prepared = read_prepared(connecting.inputs.prepared)
-        self.edges = {e.name: e for e in map(Edges, connecting.inputs.edges)}
+        self.given = connecting.given(prepared=read_prepared(connecting.inputs.prepared))
         rng = stream(connecting.built.slice["seed"], "connect", connecting.name, "deal")
         n_sources = {t: len(cells) for t, cells in connecting.all[0].items()}
         self.numbers = {} if _by_source(connecting) else connecting.strategy.deal(rng, n_sources, counts)
@@ -222,7 +228,7 @@ class _Computer:
         else:
             sources, targets = {t: self._candidates(t, i) for t in connecting.sources}, mine
         rng = stream(connecting.built.slice["seed"], "connect", connecting.name, "synapses", *unit)
-        given = Given(self.prepared, self.edges, {pair: int(n[i]) for pair, n in self.numbers.items()})
+        given = replace(self.given, numbers={pair: int(n[i]) for pair, n in self.numbers.items()})
         made = connecting.strategy.connect(sources, targets, rng, given)
         if unknown := made.keys() - connecting.sets.keys():
             raise UserError(f"it connects {listed(' to '.join(u) for u in unknown)}, which is none of its pairs")

@@ -200,6 +200,11 @@ class Nodes:
         """Every column of the cells: its dtype, or the strings of its library."""
         return col.dtypes_of(self._group)
 
+    @property
+    def turned(self) -> bool:
+        """Whether its cells have orientations of their own."""
+        return self.n > 0 and self._group["orientation_w"].id.get_storage_size() > 0
+
     def positions(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return (m, 3) float32, um: the positions of cells start:stop."""
         start, stop = _span(start, stop, self.n)
