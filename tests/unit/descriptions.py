@@ -97,7 +97,7 @@ def run(plan: Plan, jobs: str = "place connect") -> Plan:
     """Run the build, place and connect phases of a plan without hooks, as the rules do, through tiles everywhere."""
     plan.freeze()
     for name, part in plan.parts.items():
-        if name.startswith(("partition/", "place/", "connect/")):
+        if name.startswith(("partition/", "morphology/", "place/", "connect/")):
             inputs = [plan.built(i) for i in part.inputs]
             build(plan.slice_file(part.digest), inputs, list(part.files.values()), plan.built(name))
     left = list(plan.placements) if "place" in jobs else []
@@ -110,13 +110,24 @@ def run(plan: Plan, jobs: str = "place connect") -> Plan:
         done = [t for t in plan.cell_types if t not in gathered and not set(plan.placers(t)) & set(left)]
         gather(plan, done)
         gathered |= set(done)
-    for name, connection in plan.connections.items() if "connect" in jobs else ():
-        for t, tile in enumerate(tiles_of(plan, "connect", name, connection.tiles)):
-            connecting.connect(connect_inputs(plan, name), t, plan.path(".journal", name, t), tile)
-        tiles = tiles_of(plan, "connect", name, connection.tiles)
-        for edge_set in connection.sets:
-            gather_of_edges.gather_edges(edge_set, connect_inputs(plan, name), tiles, plan.edges(edge_set))
+    left, made = list(plan.connections) if "connect" in jobs else [], set()
+    while left:
+        for name in [n for n in left if made.issuperset(plan.connections[n].reads)]:
+            connect(plan, name)
+            left.remove(name)
+            made |= set(plan.connections[name].sets)
     return plan
+
+
+def connect(plan: Plan, name: str) -> None:
+    """Prepare, connect and gather all tiles of a strategy."""
+    inputs, tiles = connect_inputs(plan, name), tiles_of(plan, "connect", name, plan.connections[name].tiles)
+    if inputs.prepared:
+        connecting.prepare(replace(inputs, prepared=""), inputs.prepared)
+    for t, tile in enumerate(tiles):
+        connecting.connect(inputs, t, plan.path(".journal", name, t), tile)
+    for edge_set in plan.connections[name].sets:
+        gather_of_edges.gather_edges(edge_set, inputs, tiles, plan.edges(edge_set))
 
 
 def gather(plan: Plan, cell_types: list[str]) -> None:
@@ -143,8 +154,10 @@ def place_inputs(plan: Plan, name: str) -> placing.Inputs:
 def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:
     """Return what the tiles of a connectivity strategy read."""
     of = plan.connections[name]
-    types = dict.fromkeys([*of.sources, *of.targets])
-    return connecting.Inputs(plan.built("connect", name), tuple(plan.nodes(t) for t in types))
+    nodes = [plan.nodes(t) for t in dict.fromkeys([*of.sources, *of.targets])]
+    edges, shapes = map(plan.edges, of.reads), [plan.built("morphology", m) for m in of.morphologies]
+    prepared = plan.path("prepare/connect", f"{name}.h5") if of.prepares else ""
+    return connecting.Inputs(plan.built("connect", name), tuple(nodes), tuple(edges), tuple(shapes), prepared)
 
 
 def place(plan: Plan, name: str) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from descriptions import plan_of, run, small
+from descriptions import edited, plan_of, run, small
+from shapes import CELL, OTHER
 from snakefold.cells import Cells, Population
 from snakefold.topology.chunks import Grid
 
@@ -69,3 +70,31 @@ def test_near_joins_ranges_of_ids_that_follow_each_other(population):
     units = {span for span in population.of_units().values() if span[0] in few.node_ids}
     assert sorted(n for start, stop in units for n in range(start, stop)) == few.node_ids.tolist()
     assert (few.runs[1:, 0] > few.runs[:-1, 1]).all()
+
+
+@pytest.mark.parametrize("rotations", ["none", "random"])
+def test_cells_know_their_morphologies_and_how_they_are_turned(tmp_path, rotations):
+    for name, text in {"pyr.swc": CELL, "int.swc": OTHER}.items():
+        (tmp_path / name).write_text(text)
+    tree = edited(
+        ("morphologies", ["pyr.swc", "int.swc"]),
+        ("cell_types.a.spatial.morphologies", ["pyr", "int"]),
+        ("placement.lower.distribute.morphologies.strategy", "roundrobin"),
+        ("placement.lower.distribute.rotations.strategy", rotations),
+    )
+    shaped = Population(run(plan_of(tmp_path, tree), "place").nodes("a"))
+    some = Cells(shaped.nodes, np.array([[5, 9], [50, 60]]))
+    assert sorted(shaped.all.morphologies) == ["int", "pyr"]
+    names = np.array(some.morphologies, object)[some.morphology]
+    assert (names == some.column("morphology")).all() and set(names) == {"int", "pyr"}
+    if rotations == "none":
+        assert some.rotations is None
+    else:
+        assert some.rotations.shape == (14, 4)
+        np.testing.assert_allclose((some.rotations**2).sum(axis=1), 1, atol=1e-6)
+        assert (some.rotations[:4] == shaped.all.rotations[5:9]).all()
+
+
+def test_cells_without_morphologies_have_none(population):
+    assert population.all.morphologies == ("",)
+    assert population.all.rotations is None
