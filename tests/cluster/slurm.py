@@ -309,7 +309,11 @@ def up() -> list[str]:
 
 
 def stop() -> None:
-    """Cancel all jobs and end all daemons."""
+    """Cancel all jobs and end all daemons.
+
+    Nothing points to their configuration any more: Snakemake's executor asks `scontrol` when it is imported, which
+    waits for a controller that is configured and gone, 10 s in every start of Snakemake.
+    """
     if _pid("slurmctld"):
         command("scancel", "-u", "root", check=False)
         time.sleep(0.5)
@@ -320,14 +324,14 @@ def stop() -> None:
                 _wait(15, lambda name=name: _pid(name) is None, name)
             if _pid(name):
                 os.kill(pid, signal.SIGKILL)
+    for link in LINKS.glob("*.conf"):
+        if link.is_symlink() and link.resolve().is_relative_to(BASE.resolve()):
+            link.unlink()
 
 
 def purge() -> None:
     """Stop, and remove everything that was written."""
     stop()
-    for link in LINKS.glob("*.conf"):
-        if link.is_symlink() and link.resolve().is_relative_to(BASE.resolve()):
-            link.unlink()
     shutil.rmtree(BASE, ignore_errors=True)
 
 
