@@ -1,10 +1,16 @@
+"""Locations of contacts: what MorphIO finds there in the file that is written for other programs."""
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from descriptions import edited, plan_of, run, write
-from shapes import CELL, OTHER, parsed
-from snakefold.connectivity.locations import AFFERENT, columns, locate
+from shapes import CELL, OTHER
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, KINDS, columns, locate
 from snakefold.loading import BrokenCircuit, load
+from snakefold.morphology import swc
+from snakefold.morphology.morphology import Morphology, coded
 from snakefold.sonata.edges import Edges
 
 OWN = """
@@ -60,24 +66,6 @@ def test_a_strategy_reads_morphologies_and_says_where_contacts_are(described, tm
     assert set(edges.column("afferent_segment_offset").tolist()) == {15.0}
 
 
-def test_the_location_of_a_point_is_its_place_along_its_branch(tmp_path):
-    morphology = parsed(tmp_path, CELL)
-    found = locate(AFFERENT, morphology, np.arange(len(morphology)))
-    for branch in range(morphology.n_branches):
-        points = np.arange(morphology.first[branch], morphology.last[branch] + 1)
-        xyz = morphology.points[points]
-        lengths = np.linalg.norm(np.diff(xyz, axis=0), axis=1)
-        if morphology.tags[points[0]] == 1:
-            assert (found["afferent_section_id"][points] == 0).all()
-            continue
-        whole = max(lengths.sum(), 1e-9)
-        np.testing.assert_allclose(
-            found["afferent_section_pos"][points], np.append(0, np.cumsum(lengths)) / whole, atol=1e-6
-        )
-        segment = found["afferent_segment_id"][points]
-        assert segment.tolist() == [0, *range(len(lengths))]
-
-
 @pytest.mark.parametrize(
     ("edits", "said"),
     [
@@ -95,3 +83,132 @@ def test_labels_that_a_strategy_does_not_look_at_are_a_warning(described, tmp_pa
     tree = described(("connectivity.a_to_b.presynaptic.morphology_labels", ["axon"]))
     (warning,) = [w for w in load(write(tmp_path, tree)).warnings if "ToTips" in str(w)]
     assert "does not look at the morphologies" in str(warning)
+
+
+LABELS = {1: ("soma",), 2: ("axon",), 3: ("dendrites",), 16: ("axon", "beam"), 17: ("dendrites", "basal")}
+
+
+def shape(points, tags, offsets, parents) -> Morphology:
+    codes, sets = coded(np.array(tags), LABELS)
+    return Morphology(np.array(points, float), np.ones(len(points)), tags, codes, offsets, parents, sets)
+
+
+def random_tree(seed: int) -> Morphology:
+    """Return a cell of branches with and without copies of what they grow from, of one child and many, in any order."""
+    rng = np.random.default_rng(seed)
+    n_soma = int(rng.integers(0, 4))
+    points, tags, sizes, parents = [], [], [], []
+
+    def branch(parent: int, n: int, tag: int, start: np.ndarray, copy: bool) -> None:
+        steps = rng.normal(0, 8, (n, 3)) * (rng.random((n, 1)) > 0.1)  # some points lie on those before
+        own = start + np.cumsum(steps, axis=0)
+        rows = np.concatenate([[start], own]) if copy else own
+        points.append(rows)
+        tags.append(np.full(len(rows), tag))
+        sizes.append(len(rows))
+        parents.append(parent)
+
+    if n_soma and rng.random() < 0.2:
+        branch(-1, int(rng.integers(1, 5)), 2, np.full(3, 99.0), copy=False)
+    if n_soma:
+        branch(-1, n_soma, 1, np.zeros(3), copy=False)
+        somata = [len(parents) - 1]
+    else:
+        branch(-1, int(rng.integers(1, 5)), int(rng.choice([2, 3, 16])), np.zeros(3), copy=False)
+    for _ in range(int(rng.integers(0, 14))):
+        if n_soma and rng.random() < 0.2:  # more of the soma, from which neurites grow, too
+            of = somata[-1]
+            branch(of, int(rng.integers(1, 3)), 1, points[of][-1], rng.random() < 0.5)
+            somata.append(len(parents) - 1)
+        parent = int(rng.integers(-1 if n_soma else 0, len(parents)))
+        if n_soma and rng.random() < 0.3:
+            parent = int(rng.choice(somata))
+        start = points[parent][-1] if parent >= 0 else rng.normal(0, 50, 3)
+        copy = parent >= 0 and rng.random() < 0.7
+        branch(parent, int(rng.integers(1, 5)), int(rng.choice([2, 3, 16, 17])), start, copy)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return shape(np.concatenate(points), np.concatenate(tags), offsets, parents)
+
+
+def of_morphio(folder, morphology: Morphology):
+    import morphio
+
+    file = folder / "exported.swc"
+    file.write_text(swc.write(morphology, standard=True))
+    morphio.set_maximum_warnings(0)
+    return morphio.Morphology(str(file))
+
+
+def isolated(morphology: Morphology, point: int) -> bool:
+    branch = morphology.branch_of[point]
+    alone = morphology.parents[branch] < 0 and branch not in morphology.parents
+    return alone and (morphology.branch_of == branch).sum() == 1
+
+
+def check(folder, morphology: Morphology) -> None:
+    """Check that the location of each point is that point, in MorphIO's arrays."""
+    theirs = of_morphio(folder, morphology)
+    found = locate(AFFERENT, morphology, np.arange(len(morphology)))
+    section, pos, segment, offset = (found[f"afferent_{name}"] for name in KINDS)
+    soma = np.concatenate([theirs.soma.points, np.full((1, 3), np.inf)])
+    starts = []
+    for i, point in enumerate(morphology.points):
+        if section[i] == 0:
+            assert (segment[i], offset[i], pos[i]) == (0, 0.0, 0.5)
+            assert np.abs(soma - point).max(axis=1).min() < 1e-3 or isolated(morphology, i)
+            continue
+        own = theirs.section(int(section[i]) - 1).points.astype(float)
+        lengths = np.linalg.norm(np.diff(own, axis=0), axis=1)
+        at, length = int(segment[i]), float(offset[i])
+        assert at < max(len(lengths), 1)
+        if len(lengths) and lengths[at] > 0:
+            there = own[at] + (own[at + 1] - own[at]) * length / lengths[at]
+        else:
+            assert length < 1e-3
+            there = own[at]
+        assert np.abs(there - point).max() < 1e-3
+        along = lengths[:at].sum() + length
+        assert pos[i] == pytest.approx(along / lengths.sum() if lengths.sum() > 0 else 0.0, abs=1e-4)
+        starts.append(int(section[i]))
+    assert set(starts) == {s.id + 1 for s in theirs.iter()}
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6))
+def test_each_point_is_where_morphio_finds_it(tmp_path_factory, seed):
+    check(tmp_path_factory.mktemp("tree"), random_tree(seed))
+
+
+@pytest.mark.parametrize(
+    ("morphology", "sections"),
+    [
+        # a soma of one point, and the one branch that goes on from it
+        (shape([[0, 0, 0], [5, 0, 0], [9, 0, 0]], [1, 3, 3], [0, 3], [-1]), [0, 1, 1]),
+        # branches that grow from a soma, with and without a copy of its point, which is on the soma
+        (
+            shape([[0, 0, 0], [0, 0, 0], [5, 0, 0], [0, 4, 0], [0, 9, 0]], [1, 3, 3, 2, 2], [0, 1, 3, 5], [-1, 0, 0]),
+            [0, 0, 1, 2, 2],
+        ),
+        # a change of type without a branching point is no section; the copy is the point before it
+        (shape([[0, 0, 0], [4, 0, 0], [4, 0, 0], [9, 0, 0]], [2, 2, 16, 16], [0, 2, 4], [-1, 0]), [1, 1, 1, 1]),
+        # the copy of a branching point is at the start of the section that grows there
+        (
+            shape(
+                [[0, 0, 0], [4, 0, 0], [4, 0, 0], [9, 0, 0], [4, 0, 0], [4, 7, 0]],
+                [3, 3, 3, 3, 3, 3],
+                [0, 2, 4, 6],
+                [-1, 0, 0],
+            ),
+            [1, 1, 2, 2, 3, 3],
+        ),
+    ],
+)
+def test_sections_counted_by_hand(tmp_path, morphology, sections):
+    assert locate(EFFERENT, morphology, np.arange(len(morphology)))["efferent_section_id"].tolist() == sections
+    check(tmp_path, morphology)
+
+
+def test_columns_are_of_the_kinds_they_are_said_to_be():
+    found = locate(EFFERENT, random_tree(4), np.array([1, 1, 0]))
+    assert {name: values.dtype.str[1:] for name, values in found.items()} == columns(EFFERENT)
+    assert all(len(values) == 3 for values in found.values())

@@ -125,6 +125,7 @@ def test_what_is_written_neurom_reads(tmp_path):
         ("1 1 0 0 0 5 -1\n2 16 5 0 0 1 1\n3 16 6 0 0 1 2\n4 17 7 0 0 1 3\n5 3 0 5 0 1 1\n", {"16": "axon"}, [1, 2, 2, 2, 3]),
         ("1 1 0 0 0 5 -1\n2 16 5 0 0 1 1\n3 18 6 0 0 1 2\n4 18 0 6 0 1 2\n", {"18": ["x", "dendrites"]}, [1, 16, 3, 3]),
         ("1 1 0 0 0 5 -1\n2 3 5 0 0 1 1\n3 4 6 0 0 1 2\n4 4 7 0 0 1 3\n", {}, [1, 4, 4, 4]),
+        ("1 1 0 0 0 5 -1\n2 20 5 0 0 1 1\n3 20 6 0 0 1 2\n", {}, [1, 0, 0]),
     ],
 )  # fmt: skip
 def test_standard_types_are_those_of_labels_and_morphio_reads_them(tmp_path, text, tags, types):

@@ -197,28 +197,37 @@ def write(morphology: Morphology, *, standard: bool = False) -> str:
 
     Parameters
     ----------
-    standard : give points the types that all readers know. Types above 4 become those of their labels (axon, dendrites
-        or dendrite, apical_dendrites or apical_dendrite, soma), where they have one; and along a stretch without a
-        branching point the type changes only after a soma (morphio refuses others): there, all take the most frequent
+    standard : give points the types that morphio, which refuses others, reads. Types above 4 become those of their
+        labels (axon, dendrites or dendrite, apical_dendrites or apical_dendrite, soma), where they have one, or else 0
+        above 19; along a stretch without a branching point, where the type changes only after a soma, all take the
+        most frequent
     """
+    table, _ = as_table(morphology, standard=standard)
+    columns = (table.tags, *table.points.T, table.radii, np.where(table.parents < 0, -1, table.parents + 1))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return "".join(
+        f"{i} {tag} {x!r} {y!r} {z!r} {r!r} {parent}\n" for i, (tag, x, y, z, r, parent) in enumerate(rows, 1)
+    )
+
+
+def as_table(morphology: Morphology, *, standard: bool = False) -> tuple[Table, np.ndarray]:
+    """Return the points that `write` writes, in its order, and the row, (n_points,) int64, of each point.
+
+    The row of a copy of a parent's last point is that of this point.
+    """
+    parents, first = morphology.parents, morphology.first
+    ends = morphology.last[parents]
+    alike = (morphology.points[first] == morphology.points[ends]).all(axis=1)
+    copies = alike & (parents >= 0) & (np.diff(morphology.offsets) > 1)
+    written = np.ones(len(morphology), bool)
+    written[first[copies]] = False
+    rows = np.cumsum(written) - 1
+    for branch in np.flatnonzero(copies).tolist():  # in this order: what is copied may be a copy
+        rows[first[branch]] = rows[ends[branch]]
+    before = np.concatenate([[-1], rows[:-1]])
+    before[first[~copies]] = np.where(parents < 0, -1, rows[ends])[~copies]
     types = _standard(morphology) if standard else morphology.tags
-    lines = []
-    last: list[int] = []
-    number = 0
-    for span, parent in zip(branches(morphology), morphology.parents.tolist(), strict=True):
-        before = last[parent] if parent >= 0 else -1
-        start = span.start
-        if parent >= 0 and span.stop - span.start > 1:
-            end_of_parent = morphology.points[morphology.last[parent]]
-            start += int((morphology.points[start] == end_of_parent).all())
-        for point in range(start, span.stop):
-            number += 1
-            x, y, z = morphology.points[point].tolist()
-            radius = float(morphology.radii[point])
-            lines.append(f"{number} {types[point]} {x!r} {y!r} {z!r} {radius!r} {before}\n")
-            before = number
-        last.append(before)
-    return "".join(lines)
+    return Table(types[written], morphology.points[written], morphology.radii[written], before[written]), rows
 
 
 _STANDARD = {
@@ -229,6 +238,7 @@ _STANDARD = {
     "apical_dendrites": 4,
     "apical_dendrite": 4,
 }
+_HIGHEST = 19  # morphio refuses types above it; 0 is undefined
 
 
 def _standard(morphology: Morphology) -> np.ndarray:
@@ -236,6 +246,7 @@ def _standard(morphology: Morphology) -> np.ndarray:
     of_set = [next((t for name, t in _STANDARD.items() if name in set_), 0) for set_ in morphology.label_sets]
     of_label = np.array(of_set, np.int32)[morphology.labels]
     types = np.where((morphology.tags > 4) & (of_label > 0), of_label, morphology.tags)
+    types[types > _HIGHEST] = 0
     for stretch in _stretches(morphology):
         inside = types[stretch] != 1
         if inside.any():
