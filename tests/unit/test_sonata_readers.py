@@ -1,10 +1,16 @@
 """The field's own readers take every file: bluepysnap, libsonata and bmtk."""
 
+import json
+
 import numpy as np
 import pytest
 
-from snakefold.sonata.edges import Edges
-from test_sonata_circuit import PARTITIONS, cells, pairs, write_circuit
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns
+from snakefold.hdf5 import write_text
+from snakefold.sonata import circuit
+from snakefold.sonata.edges import Edges, write_edges
+from snakefold.sonata.nodes import write_nodes
+from test_sonata_circuit import PARTITIONS, cells, chunks_of, pairs, write_circuit
 
 E_IDS, E_TIMES = [2, 5, 0], [1.0, 1.0, 2.0]
 
@@ -161,3 +167,56 @@ def test_bmtk_reads_cells_edges_spikes_and_reports(config, edges):
 def test_our_readers_agree(config, edges):
     with Edges(config.parent / "edges/E_to_I.h5") as ours:
         np.testing.assert_array_equal(ours.block(), edges)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A circuit with two edge sets of 50 synapses a target: one of pairs alone, one with both locations of contacts."""
+    folder = tmp_path_factory.mktemp("large")
+    sizes, n = {"pre": 1000, "post": 800}, 40_000
+    for population, count in sizes.items():
+        path, kinds = folder / f"nodes/{population}.h5", {"partition": PARTITIONS}
+        write_nodes(path, population, count, [cells(count)], chunks_of(count), "digest", columns=kinds)
+    source, target = pairs(1000, 800, n)
+    rng = np.random.default_rng(3)
+    there = {name: rng.integers(1, 900, n).astype(kind) for name, kind in columns(EFFERENT, AFFERENT).items()}
+    for name, values in (("point", {}), ("located", there)):
+        kinds = {column: array.dtype for column, array in values.items()}
+        path, block = folder / f"edges/{name}.h5", (source, target, values)
+        write_edges(path, name, "pre", "post", 1000, 800, n, [block], "digest", kinds)
+    nodes, edges = sorted(folder.glob("nodes/*.h5")), sorted(folder.glob("edges/*.h5"))
+    types = {"node_types_file": "node_types.csv", "edge_types_file": "edge_types.csv"}
+    write_text(folder / "circuit_config.json", json.dumps(circuit.circuit_config(nodes, edges, folder, **types)))
+    write_text(folder / "node_sets.json", "{}")
+    write_text(folder / "node_types.csv", circuit.NODE_TYPES_CSV)
+    write_text(folder / "edge_types.csv", circuit.EDGE_TYPES_CSV)
+    return folder, source, target, there
+
+
+def test_edges_are_small_and_all_readers_read_them_back(large):
+    import libsonata
+    from bluepysnap import Circuit
+    from bmtk.utils.sonata.file import File
+
+    folder, source, target, there = large
+    sizes = {name: (folder / f"edges/{name}.h5").stat().st_size / len(source) for name in ("point", "located")}
+    assert sizes["point"] <= 29 and sizes["located"] <= 60, sizes
+    snap = Circuit(str(folder / "circuit_config.json"))
+    for name, columns_ in (("point", {}), ("located", there)):
+        theirs = libsonata.EdgeStorage(str(folder / f"edges/{name}.h5")).open_population(name)
+        every = theirs.select_all()
+        assert theirs.source_nodes(every).tolist() == source.tolist()
+        assert theirs.target_nodes(every).tolist() == target.tolist()
+        assert set(theirs.get_attribute("model_template", every)) == {""}  # constant: it takes no space
+        opened = File(
+            [str(f) for f in folder.glob("nodes/*.h5")] + [str(folder / f"edges/{name}.h5")],
+            [str(folder / "node_types.csv"), str(folder / "edge_types.csv")],
+        ).edges[name]
+        mine = np.flatnonzero(target == 7)
+        assert [edge.source_node_id for edge in opened.get_target(7)] == source[mine].tolist()
+        frame = snap.edges[name].get(snap.edges[name].ids(), ["@source_node", "@target_node", *columns_])
+        assert frame["@source_node"].tolist() == source.tolist()
+        for column, values in columns_.items():
+            np.testing.assert_array_equal(theirs.get_attribute(column, every), values)
+            np.testing.assert_array_equal(frame[column], values)
+            assert [edge[column] for edge in opened.get_target(7)] == values[mine].tolist()
