@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from snakefold import hooks
 from snakefold.build import build
 from snakefold.connectivity import gather as gather_of_edges
 from snakefold.connectivity import tile as connecting
@@ -127,7 +128,20 @@ def connect(plan: Plan, name: str) -> None:
     for t, tile in enumerate(tiles):
         connecting.connect(inputs, t, plan.path(".journal", name, t), tile)
     for edge_set in plan.connections[name].sets:
-        gather_of_edges.gather_edges(edge_set, inputs, tiles, plan.edges(edge_set))
+        gather_of_edges.gather_edges(edge_set, inputs, tiles, plan.staged("edges", edge_set))
+
+
+def run_hooks_on_edges(plan: Plan) -> Plan:
+    """Run the hooks on edge sets of a plan that was run."""
+    for name, hook in plan.after_connectivity.items():
+        part = plan.parts[f"after_connectivity/{name}"]
+        build(plan.slice_file(part.digest), [], [], plan.built("after_connectivity", name))
+        outputs = dict(zip(hook.files, plan.hook_outputs("edges", name), strict=True))
+        nodes = [plan.nodes(t) for t in plan.cell_types]
+        hooks.after_connectivity(
+            plan.built("after_connectivity", name), plan.hook_inputs("edges", name), nodes, outputs
+        )
+    return plan
 
 
 def gather(plan: Plan, cell_types: list[str]) -> None:
@@ -155,7 +169,7 @@ def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:
     """Return what the tiles of a connectivity strategy read."""
     of = plan.connections[name]
     nodes = [plan.nodes(t) for t in dict.fromkeys([*of.sources, *of.targets])]
-    edges, shapes = map(plan.edges, of.reads), [plan.built("morphology", m) for m in of.morphologies]
+    edges, shapes = [plan.staged("edges", s) for s in of.reads], [plan.built("morphology", m) for m in of.morphologies]
     prepared = plan.path("prepare/connect", f"{name}.h5") if of.prepares else ""
     return connecting.Inputs(plan.built("connect", name), tuple(nodes), tuple(edges), tuple(shapes), prepared)
 

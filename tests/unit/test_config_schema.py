@@ -119,8 +119,8 @@ LATER = [
     ("connectivity", "strategy", "voxel_intersection"),
     ("connectivity", "strategy", "bsb.connectivity.detailed.voxel_intersection.VoxelIntersection"),
     ("connectivity", "strategy", "bsb.connectivity.ShapeToShapeIntersection"),
-    ("after_connectivity", "strategy", "fuse_connectivity"),
-    ("after_connectivity", "strategy", "bsb.postprocessing.IntermediateBypass"),
+    ("after_connectivity", "strategy", "spoof_details"),
+    ("after_connectivity", "strategy", "bsb.postprocessing.Relay"),
     ("files", "type", "code"),
     ("simulations", "simulator", "arbor"),
 ]

@@ -1,6 +1,6 @@
 """What must be so of a circuit as a whole: that its parts fit, can be numbered, and are made before they are used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import isfinite, prod
 
@@ -115,26 +115,42 @@ def _package_faults(loaded: Loaded) -> Iterator[Mistake]:
 
 def _hook_faults(circuit: Circuit) -> Iterator[Mistake]:
     """Yield the populations and edge sets that hooks rewrite before they are made, or make twice."""
-    sets = [s for name in circuit.connectivity for s in circuit.connectivity[name].edge_sets()]
-    for hooks, what, made in (
-        (circuit.after_placement, "cell type", {t for t in circuit.cell_types if circuit.placed_by(t)}),
-        (circuit.after_connectivity, "edge set", set(sets)),
-    ):
-        for name in order_of(hooks):
-            hook = hooks[name]
-            for i, rewritten in enumerate(hook.rewrites):
-                if rewritten not in made:
-                    hint = f'no {what} "{rewritten}" is made before it{did_you_mean(rewritten, made)}'
-                    yield Mistake(f"{hint} ({listed(sorted(made))})", (*hook.path, "rewrites", i))
-            for added in hook.adds:
-                if added in made:
-                    yield Mistake(f'the {what} "{added}" is made already; rewrite it', (*hook.path, "adds"))
-                made.add(added)
-    for hook in circuit.after_connectivity.values():
-        for added, pair in hook.adds.items():
+    made = {t for t in circuit.cell_types if circuit.placed_by(t)}
+    for name in order_of(circuit.after_placement):
+        hook = circuit.after_placement[name]
+        yield from _misused("cell type", hook, hook.rewrites, hook.adds, made)
+        made.update(hook.adds)
+    sets = {s: pair for strategy in circuit.connectivity.values() for s, pair in strategy.edge_sets().items()}
+    ever = set(sets)
+    for name in order_of(circuit.after_connectivity):
+        hook = circuit.after_connectivity[name]
+        try:
+            effect = hook.effect(sets)
+        except UserError as error:
+            yield from (replace(m, path=(*hook.path, *m.path)) for m in error.mistakes)
+            continue
+        yield from _misused("edge set", hook, effect.rewrites, effect.adds, set(sets), ever)
+        for added, pair in effect.adds.items():
             if len(pair) != 2:
                 what = f"should be: [source cell type, target cell type] (got: {listed(pair)})"
                 yield Mistake(what, (*hook.path, "adds", added))
+        sets = effect.after(sets)
+        ever.update(effect.adds)
+
+
+def _misused(
+    what: str, hook: Node, rewrites: Iterable[str], adds: Iterable[str], made: set[str], ever: set[str] | None = None
+) -> Iterator[Mistake]:
+    """Yield what a hook changes that is not made before it, and what it adds that is, or was and is no more."""
+    for i, rewritten in enumerate(rewrites):
+        if rewritten not in made:
+            hint = f'no {what} "{rewritten}" is made before it{did_you_mean(rewritten, made)}'
+            yield Mistake(f"{hint} ({listed(sorted(made))})", (*hook.path, "rewrites", i))
+    for added in adds:
+        if added in (ever or made):
+            said = any(attribute.key == "adds" for attribute in hook.attributes())
+            todo = "rewrite it" if said else "that is what this would be called"
+            yield Mistake(f'the {what} "{added}" is made already; {todo}', (*hook.path, "adds") if said else hook.path)
 
 
 def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:

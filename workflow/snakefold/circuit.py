@@ -11,6 +11,7 @@ from snakefold.components import Component
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.config.parse import Document
+from snakefold.connectivity.strategy import Effect
 from snakefold.errors import Mistake
 from snakefold.morphology.description import EntryOf, Recipe, recipes
 from snakefold.morphology.distributors import MorphologyGenerator
@@ -191,6 +192,20 @@ class Circuit(Node):
         names = [recipe.name for recipe in self.recipes]
         picked = {name for selector in selectors for name in selector.pick(names)}
         return [name for name in names if name in picked]
+
+    def effects(self) -> dict[str, Effect]:
+        """Return what each hook does with edge sets, in the order in which they run.
+
+        Raises
+        ------
+        UserError : see `AfterConnectivity.effect`
+        """
+        sets = {name: pair for strategy in self.connectivity.values() for name, pair in strategy.edge_sets().items()}
+        found = {}
+        for name in order_of(self.after_connectivity):
+            found[name] = self.after_connectivity[name].effect(sets)
+            sets = found[name].after(sets)
+        return found
 
     def indicator(self, strategy: PlacementStrategy, cell_type: str) -> dict:
         """Return how many cells of a type a strategy places (see `placement.counts`).

@@ -123,7 +123,18 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "DistanceProbability",
         ),
     },
-    "after_connectivity": {},
+    "after_connectivity": {
+        "snakefold.connectivity.fusion:FuseConnectivity": _of_modules(
+            "fuse_connectivity", "FuseConnectivity", "bsb.postprocessing", "bsb"
+        ),
+        "snakefold.connectivity.fusion:IntermediateBypass": _of_modules(
+            "intermediate_bypass", "IntermediateBypass", "bsb.postprocessing", "bsb"
+        ),
+        "snakefold.connectivity.duplication:RepeatSynapses": ("repeat_synapses", "RepeatSynapses"),
+        "snakefold.connectivity.duplication:BidirectionalContact": _of_modules(
+            "bidirectional_contact", "BidirectionalContact", "bsb.postprocessing", "bsb"
+        ),
+    },
     "simulation": {"snakefold.nest.description:NestSimulation": ("nest", "NestSimulation")},
     "after_prepare": {},
     "after_simulation": {},
@@ -195,16 +206,10 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
         "CsvImportConnectivity",
     ),
     "after_connectivity": (
-        "fuse_connectivity",
-        "FuseConnectivity",
-        "intermediate_bypass",
-        "IntermediateBypass",
         "spoof_details",
         "SpoofDetails",
         "relay",
         "Relay",
-        "bidirectional_contact",
-        "BidirectionalContact",
     ),
     "simulation": ("neuron", "arbor"),
 }

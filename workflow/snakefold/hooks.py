@@ -3,8 +3,9 @@
 import numpy as np
 
 from snakefold import build, hdf5
+from snakefold.connectivity.strategy import Set
 from snakefold.errors import UserError, listed
-from snakefold.sonata.edges import Edges, write_edges
+from snakefold.sonata.edges import DEFAULTS, Edges, write_edges
 from snakefold.sonata.nodes import Chunks, Nodes, write_nodes
 from snakefold.streams import stream
 
@@ -57,10 +58,7 @@ def after_connectivity(part: str, inputs: list[str], nodes: list[str], outputs: 
     hook, name = built.component(), built.slice["name"]
     sizes = {n.population: n.n for n in map(Nodes, nodes)}
     sets = {e.name: e for e in map(Edges, inputs)}
-    edges = {}
-    for set_name, e in sets.items():
-        source, target = e.block(0, e.n)
-        edges[set_name] = {"source": source, "target": target} | {c: e.column(c, 0, e.n) for c in e.columns}
+    edges = {set_name: _edges_of(e) for set_name, e in sets.items()}
     made = hook.postprocess(edges, stream(built.slice["seed"], "after_connectivity", name))
     digest = hdf5.combine("after_connectivity", built.digest, *map(hdf5.digest_of, inputs))
     for set_name, path in outputs.items():
@@ -68,12 +66,23 @@ def after_connectivity(part: str, inputs: list[str], nodes: list[str], outputs: 
         arrays = {c: np.asarray(a) for c, a in made[set_name].items()}
         order = np.lexsort((arrays["source"], arrays["target"]))
         before = sets.get(set_name)
-        pre, post = (before.source, before.target) if before else hook.adds[set_name]
-        columns = {c: a[order] for c, a in arrays.items() if c not in ("source", "target")}
-        block = (arrays["source"][order], arrays["target"][order], columns)
-        kinds = {c: a.dtype for c, a in columns.items()}
+        pre, post = (before.source, before.target) if before else built.slice["effect"]["adds"][set_name]
+        coded = {c: _coded(a) for c, a in arrays.items() if c not in ("source", "target")}
+        block = (arrays["source"][order], arrays["target"][order], {c: a[order] for c, (a, _) in coded.items()})
+        kinds = {c: kind for c, (_, kind) in coded.items()}
         digest_of_set = hdf5.combine("edges", set_name, digest)
         write_edges(path, set_name, pre, post, sizes[pre], sizes[post], len(order), [block], digest_of_set, kinds)
+
+
+def _edges_of(edges: Edges) -> Set:
+    """Return all edges of a set; strings as strings, and without what every set has."""
+    source, target = edges.block()
+    arrays = {"source": source, "target": target}
+    for column, kind in edges.columns.items():
+        if column not in DEFAULTS:
+            values = edges.column(column)
+            arrays[column] = np.array(kind, object)[values] if isinstance(kind, tuple) else values
+    return Set((edges.source, edges.target), arrays)
 
 
 def _missing(made: dict, name: str, hook: str) -> None:

@@ -66,9 +66,20 @@ class Connection:
 
 @dataclass(frozen=True)
 class Hook:
-    """What a hook reads and writes: for each population or edge set, the stage it reads (None: it adds it)."""
+    """What a hook reads and writes.
+
+    Attributes
+    ----------
+    files : population or edge set that it writes -> the stage of it that it reads, None where it adds it
+    reads : others that it reads -> their stage
+    removes : of these, those that are no part of the circuit any more
+    adds : edge sets that it adds -> (source cell type, target cell type)
+    """
 
     files: dict[str, int | None]
+    reads: dict[str, int] = field(default_factory=dict)
+    removes: tuple[str, ...] = ()
+    adds: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,14 +135,14 @@ class Plan:
     def staged(self, kind: str, name: str, stage: int = 0) -> str:
         """Return a stage of a population ("nodes") or an edge set ("edges"): the final file where no hook follows."""
         hooks = self.after_placement if kind == "nodes" else self.after_connectivity
-        touching = [hook for hook in hooks.values() if name in hook.files]
-        n_stages = len([h for h in touching if h.files[name] is not None])
+        n_stages = len([h for h in hooks.values() if h.files.get(name) is not None or name in h.removes])
         return self.path(kind, f"{name}.h5") if stage >= n_stages else self.path("stage", stage, kind, f"{name}.h5")
 
     def hook_inputs(self, kind: str, name: str) -> list[str]:
         """Return the files that a hook reads."""
         hook = self._hook(kind, name)
-        return [self.staged(kind, of, stage) for of, stage in hook.files.items() if stage is not None]
+        stages = hook.files | hook.reads
+        return [self.staged(kind, of, stage) for of, stage in stages.items() if stage is not None]
 
     def hook_outputs(self, kind: str, name: str) -> list[str]:
         """Return the files that a hook writes."""
@@ -152,12 +163,9 @@ class Plan:
     def edge_sets(self) -> dict[str, tuple[str, str]]:
         """Return all edge sets of the circuit: name -> (source cell type, target cell type)."""
         sets = {name: pair for c in self.connections.values() for name, pair in c.sets.items()}
-        for name in self.after_connectivity:
-            sets |= {k: tuple(v) for k, v in self._attributes(f"after_connectivity/{name}").get("adds", {}).items()}
+        for hook in self.after_connectivity.values():
+            sets = {name: pair for name, pair in sets.items() if name not in hook.removes} | hook.adds
         return sets
-
-    def _attributes(self, part: str) -> dict:
-        return self.parts[part].slice["component"]["attributes"]
 
     def needs_of_build(self, part: str) -> Needs:
         """Return what the build job of a part needs; more than any job only where it reads volumes."""
@@ -197,7 +205,7 @@ class Plan:
             self.staged(kind, name, stage)
             for kind, hooks in (("nodes", self.after_placement), ("edges", self.after_connectivity))
             for hook in hooks.values()
-            for name, stage in hook.files.items()
+            for name, stage in (hook.files | {removed: hook.reads[removed] for removed in hook.removes}).items()
             if stage is not None
         ]
         return parts + stages
@@ -272,4 +280,4 @@ def _write_once(path: Path, text: str) -> None:
 
 def _tuples(fields: dict) -> dict:
     made = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return made | ({"sets": _tuples(made["sets"])} if "sets" in made else {})
+    return made | {key: _tuples(made[key]) for key in ("sets", "adds") if key in made}

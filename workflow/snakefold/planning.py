@@ -11,7 +11,7 @@ from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
-from snakefold.connectivity.strategy import ConnectivityStrategy
+from snakefold.connectivity.strategy import ConnectivityStrategy, Effect
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
 from snakefold.morphology.description import Recipe
@@ -54,9 +54,9 @@ def make(
     guessing = replace(loaded.space(), guesses=True)
     measures = {name: loaded.measures(name, guessing) for name in circuit.placement}
     placements = {name: _placement(loaded, name, tiles, parts, measures[name]) for name in sorted(circuit.placement)}
-    after_placement = _hooks(circuit.after_placement, "after_placement", circuit, parts)
+    after_placement = _hooks(circuit.after_placement, "after_placement", _of_cells(circuit), circuit, parts)
     connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
-    after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit, parts)
+    after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit.effects(), circuit, parts)
     plan = Plan(
         circuit=document.sources[0].path,
         results=results,
@@ -253,23 +253,35 @@ def _shaped(strategy: ConnectivityStrategy) -> list[str]:
     return [cell_type for side in strategy.sides_shaped().values() for cell_type in side.cell_types]
 
 
-def _hooks(hooks: dict, phase: str, circuit, parts: dict[str, Part]) -> dict[str, Hook]:
-    """Return the hooks in the order in which they run, and add their parts."""
+def _hooks(
+    hooks: dict, phase: str, effects: dict[str, Effect], circuit: Circuit, parts: dict[str, Part]
+) -> dict[str, Hook]:
+    """Return the hooks that do something, in the order in which they run, and add their parts."""
     stage: dict[str, int] = {}
     made = {}
-    for name in order_of(hooks):
+    for name, effect in effects.items():
+        if not (effect.rewrites or effect.adds or effect.removes):
+            continue
         hook = hooks[name]
         files: dict[str, int | None] = {}
-        for rewritten in hook.rewrites:
+        for rewritten in effect.rewrites:
             files[rewritten] = stage.setdefault(rewritten, 0)
             stage[rewritten] += 1
-        for added in hook.adds:
+        for added in effect.adds:
             files[added] = None
             stage[added] = 0
-        made[name] = files
+        reads = {read: stage.get(read, 0) for read in effect.reads}
         slice_ = {"phase": phase, "name": name, "seed": circuit.seed_of(hook), "grid": _grid(circuit)}
+        slice_["effect"] = {"rewrites": effect.rewrites, "adds": effect.adds, "reads": effect.reads}
+        made[name] = Hook(files, reads, effect.removes, {k: v for k, v in effect.adds.items() if v})
         parts[f"{phase}/{name}"] = _part(slice_, hook)
-    return {name: Hook(files) for name, files in made.items()}
+    return made
+
+
+def _of_cells(circuit: Circuit) -> dict[str, Effect]:
+    """Return what each hook does with populations, in the order in which they run."""
+    hooks = circuit.after_placement
+    return {name: Effect(tuple(hooks[name].rewrites), dict.fromkeys(hooks[name].adds)) for name in order_of(hooks)}
 
 
 def _is_made(cell_type: str, placements: dict[str, Placement], circuit) -> bool:
@@ -322,6 +334,8 @@ def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list
     circuit = loaded.circuit
     owner = {s: name for name, c in plan.connections.items() for s in c.sets}
     edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
+    removed = {s: name for name, hook in plan.after_connectivity.items() for s in hook.removes}
+    removed |= {owner[s]: name for s, name in removed.items() if s in owner}
     rewritten = {t for hook in circuit.after_placement.values() if not hook.keeps_cells for t in hook.rewrites}
     n_cells = {t: n for t, n in loaded.n_cells().items() if circuit.placed_by(t) and t not in rewritten}
     build = BuildContext()
@@ -329,7 +343,9 @@ def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list
     with building(build):
         for name in plan.simulations:
             simulation = circuit.simulations[name]
-            resolved = simulation.resolved(circuit.seed, list(plan.cell_types), edge_sets, n_cells, circuit.rng)
+            resolved = simulation.resolved(
+                circuit.seed, list(plan.cell_types), edge_sets, n_cells, circuit.rng, removed
+            )
             head = {"schema": hdf5.SCHEMA_VERSION, "phase": "simulate", "version": simulation.algorithm_version}
             slices[name] = json.loads(canonical(head | resolved))
     return slices, without_what_follows(build.mistakes, loaded.document.tree, circuit)

@@ -5,7 +5,7 @@ source cells of one chunk and all candidate targets), a random stream of its own
 returns pairs of indices, one pair per synapse. It is run for the chunks of a tile, in any order, in any process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
-from snakefold.errors import listed
+from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.morphology.morphology import Morphology
 from snakefold.rng import drawn_with
 from snakefold.sonata.labels import fault as label_fault
@@ -234,6 +234,41 @@ class ConnectivityStrategy(Node):
         return cls.prepare is not ConnectivityStrategy.prepare
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What a hook does with edge sets.
+
+    Attributes
+    ----------
+    rewrites : those that it changes
+    adds : those that it creates: name -> (source cell type, target cell type)
+    reads : those that it reads besides
+    removes : of these, those that are no part of the circuit any more
+    """
+
+    rewrites: tuple[str, ...] = ()
+    adds: Mapping[str, Pair] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+
+    def after(self, sets: Mapping[str, Pair]) -> dict[str, Pair]:
+        """Return the edge sets that there are when it has run."""
+        return {name: pair for name, pair in sets.items() if name not in self.removes} | dict(self.adds)
+
+
+class Set(dict[str, np.ndarray]):
+    """All edges of a set, as a hook sees them: "source" and "target", (n,) node ids, and further columns, (n,) each.
+
+    Attributes
+    ----------
+    pair : (source cell type, target cell type)
+    """
+
+    def __init__(self, pair: Pair, arrays: Mapping[str, np.ndarray]):
+        super().__init__(arrays)
+        self.pair = pair
+
+
 class AfterConnectivity(Node):
     """Base of the hooks that change or add edge sets before the circuit is final."""
 
@@ -258,7 +293,40 @@ class AfterConnectivity(Node):
     )
     rng = drawn_with()
 
-    def postprocess(self, edges: dict[str, Arrays], rng: np.random.Generator) -> dict[str, Arrays]:
+    def effect(self, sets: Mapping[str, Pair]) -> Effect:
+        """Return what it does with edge sets: what its attributes say, or what follows from them.
+
+        Parameters
+        ----------
+        sets : all that there are when it runs: name -> (source cell type, target cell type)
+
+        Raises
+        ------
+        UserError : what cannot be done with these; paths start at the hook
+        """
+        return Effect(tuple(self.rewrites), {name: tuple(pair) for name, pair in self.adds.items()})
+
+    def named(self, names: Sequence[str], sets: Mapping[str, Pair]) -> dict[str, Pair]:
+        """Return the pairs of the edge sets that its attribute `connections` names, for `effect`.
+
+        Raises
+        ------
+        UserError : those that there are not when it runs
+        """
+        hint = f"({listed(sorted(sets))})"
+        if unknown := [
+            Mistake(
+                f'no edge set "{name}" is made before it{did_you_mean(name, sets)} {hint}',
+                ("connections", i),
+                lacks=(("connectivity", name),),
+            )
+            for i, name in enumerate(names)
+            if name not in sets
+        ]:
+            raise UserError(unknown)
+        return {name: sets[name] for name in names}
+
+    def postprocess(self, edges: dict[str, Set], rng: np.random.Generator) -> dict[str, Arrays]:
         """Return all edges of the sets it rewrites and adds: {set: {"source", "target": (n,) node ids, columns}}."""
         raise NotImplementedError
 

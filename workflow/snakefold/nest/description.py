@@ -111,6 +111,7 @@ class NestSimulation(Node):
         edge_sets: dict[str, tuple[str, str, str]],
         n_cells: Mapping[str, int] | None = None,
         rng: Rng | None = None,
+        removed: Mapping[str, str] | None = None,
     ) -> dict:
         """Return what a job needs to run it, as plain JSON; mistakes go to the current build.
 
@@ -121,6 +122,7 @@ class NestSimulation(Node):
         cell_types : of the circuit
         edge_sets : name -> (strategy, source cell type, target cell type)
         n_cells : cell type -> wanted number, of those of which it is known
+        removed : edge sets, and strategies of such, that are no part of the circuit any more -> the hook that did it
         """
         build = current()
         simulated = sorted(self.cell_models)
@@ -149,7 +151,7 @@ class NestSimulation(Node):
                 **({"wfr": relaxation} if relaxation else {}),
             },
             "cells": {name: self.cell_models[name].resolved(rng) for name in simulated},
-            "connections": self._connections(simulated, edge_sets, n_cells or {}, rng),
+            "connections": self._connections(simulated, edge_sets, n_cells or {}, rng, removed or {}),
             "devices": devices,
             **({"verbosity": verbosity} if verbosity != "ERROR" else {}),
         }
@@ -176,6 +178,7 @@ class NestSimulation(Node):
         edge_sets: dict[str, tuple[str, str, str]],
         n_cells: Mapping[str, int],
         rng: Rng | None,
+        removed: Mapping[str, str],
     ) -> dict:
         build = current()
         strategies = list(dict.fromkeys(strategy for strategy, _, _ in edge_sets.values()))
@@ -183,9 +186,12 @@ class NestSimulation(Node):
         for tag, key in tags.items():
             if tag not in edge_sets and tag not in strategies:
                 known = [*strategies, *(s for s in edge_sets if s not in strategies)]
+                what = f'no edge set or connectivity strategy "{tag}"{did_you_mean(tag, known)}'
+                if tag in removed:
+                    what = f'"{tag}" is no part of the circuit any more: after_connectivity.{removed[tag]} replaces it'
                 build.mistake(
                     (*self.path, "connection_models", key),
-                    f'no edge set or connectivity strategy "{tag}"{did_you_mean(tag, known)} ({listed(known)})',
+                    f"{what} ({listed(known)})",
                     ("connectivity", tag),
                 )
         connections = {}

@@ -63,8 +63,8 @@ def synapses(results: Path, edge_sets: Iterable[str], builds: Iterable[str] | No
     for name in edge_sets:
         by = [part for part in strategies if name in part.slice["sets"]][-1:]
         mean, sd = next((part.slice["expected"].get(name) or (None, 0.0) for part in by), (None, 0.0))
-        pairs = [part.slice["sets"] for part in by] + [_attributes(part).get("adds") for part in hooks]
-        pair = next((pair[name] for pair in pairs if isinstance(pair, dict) and name in pair), ("", ""))
+        pairs = [part.slice["sets"] for part in by] + [part.slice["effect"]["adds"] for part in hooks]
+        pair = next((pair[name] for pair in pairs if name in pair), ("", ""))
         makers = (*(part.slice["name"] for part in by), *_rewriters(hooks, name))
         found[name] = Wanted(mean, float(sd or 0.0), makers, pair=tuple(pair))
     return found
@@ -106,8 +106,8 @@ def _located(part: build.Built) -> bool:
 
 
 def _rewriters(hooks: list[build.Built], name: str) -> list[str]:
-    touched = {h.slice["name"]: (_attributes(h).get("adds") or (), _attributes(h).get("rewrites") or ()) for h in hooks}
-    return [hook for hook, (adds, rewrites) in touched.items() if name in adds or name in rewrites]
+    effects = {hook.slice["name"]: hook.slice["effect"] for hook in hooks}
+    return [hook for hook, effect in effects.items() if name in effect["adds"] or name in effect["rewrites"]]
 
 
 def _volume(results: Path, partitions: list[str]) -> float | None:
