@@ -118,6 +118,10 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "general", "FixedOutdegree", "fixed_outdegree", package="connectivity"
         ),
         "snakefold.connectivity.fixed_total_number:FixedTotalNumber": ("fixed_total_number", "FixedTotalNumber"),
+        "snakefold.connectivity.voxel_intersection:VoxelIntersection": (
+            *_of_bsb("voxel_intersection", "VoxelIntersection", "voxel_intersection", package="connectivity.detailed"),
+            "bsb.connectivity.VoxelIntersection",
+        ),
         "snakefold.connectivity.distance_probability:DistanceProbability": (
             "distance_probability",
             "DistanceProbability",
@@ -192,8 +196,6 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
 LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
     "file": ("file", "FileDependencyNode", "code", "CodeDependencyNode", "morphology", "MorphologyDependencyNode"),
     "connectivity": (
-        "voxel_intersection",
-        "VoxelIntersection",
         "segment_intersection",
         "SegmentIntersection",
         "shape_to_shape_intersection",

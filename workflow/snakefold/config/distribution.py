@@ -14,6 +14,7 @@ from snakefold.config.nodes import INVALID, Attribute, Node
 from snakefold.errors import did_you_mean, listed
 
 CONSTANT = "constant"
+NORMAL = "norm"  # its cdf does without scipy
 _MEDIAN = 0.5
 
 
@@ -34,7 +35,14 @@ def _parameters(name: str) -> list[str]:
     return [*shapes, "loc", *(["scale"] if hasattr(distribution, "pdf") else [])]  # the discrete ones have no scale
 
 
+def _restored() -> bool:
+    """Return whether a component is restored from its slice, in which all is right: scipy takes a job long to import."""
+    return context.current().files is not None
+
+
 def _known(node: Node, name: str) -> str | None:
+    if _restored():
+        return None
     known = [*_stats(), CONSTANT]
     return None if name in known else f'scipy.stats has no distribution "{name}"{did_you_mean(name, known)}'
 
@@ -83,6 +91,9 @@ class Distribution(Node):
         """Return the probability of a draw of at most x, float64 of x's shape."""
         if self.distribution == CONSTANT:
             return (np.asarray(x) >= self.parameters[CONSTANT]).astype(np.float64)
+        if self.distribution == NORMAL:
+            away = (np.asarray(x, np.float64) - self.parameters.get("loc", 0)) / self.parameters.get("scale", 1)
+            return np.vectorize(math.erfc, otypes=[np.float64])(-away / math.sqrt(2)) / 2
         return np.asarray(self._frozen.cdf(x), np.float64)
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
@@ -118,7 +129,7 @@ class DistributionOf(types.Type):
         build = context.current()
         before = len(build.mistakes)
         made = Distribution.build(value, path, parent)
-        if len(build.mistakes) == before:
+        if len(build.mistakes) == before and not _restored():
             key, wrong = made.fault()
             if wrong:
                 build.mistake((*path, key) if key else path, wrong)

@@ -70,3 +70,10 @@ def turned_by(quaternions: np.ndarray, points: np.ndarray) -> np.ndarray:
     w, axis = quaternions[:, :1], quaternions[:, 1:]
     across = 2 * np.cross(axis, points)
     return points + w * across + np.cross(axis, across)
+
+
+def matrices(quaternions: np.ndarray) -> np.ndarray:
+    """Return the matrices, (n, 3, 3) float64, that turn as quaternions, (n, 4), do."""
+    n = len(quaternions)
+    turned = turned_by(np.repeat(np.asarray(quaternions, np.float64), 3, axis=0), np.tile(np.eye(3), (n, 1)))
+    return turned.reshape(n, 3, 3).transpose(0, 2, 1)

@@ -60,8 +60,7 @@ def voxelize(
     if n is not None:
         if n < 1:
             raise UserError(expects("number of boxes", "at least 1", n))
-        lower, upper = morphology.bounds
-        edges = (upper - lower) / divisions(upper - lower, n)
+        edges = edges_of(morphology, n)
     else:
         edges = np.broadcast_to(np.asarray(size, np.float64), 3).copy()
         if not (edges > 0).all():
@@ -74,6 +73,12 @@ def voxelize(
     order = np.argsort(of, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=len(index)))])
     return Voxels(index, edges, which[order], offsets)
+
+
+def edges_of(morphology: Morphology, n: int) -> np.ndarray:
+    """Return the edge lengths of a box, (3,) um, where the box around a morphology is divided into about n."""
+    lower, upper = morphology.bounds
+    return (upper - lower) / divisions(upper - lower, n)
 
 
 def divisions(sides: np.ndarray, n: float) -> np.ndarray:
