@@ -260,7 +260,6 @@ def test_what_is_not_yet_supported_is_named_and_never_ignored(tmp_path, key, val
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("connectivity.a_to_b.strategy", "bsb.connectivity.VoxelIntersection"),
         ("files.base.type", "code"),
         ("simulations.rest.simulator", "neuron"),
     ],

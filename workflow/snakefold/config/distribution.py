@@ -36,7 +36,7 @@ def _parameters(name: str) -> list[str]:
 
 
 def _restored() -> bool:
-    """Return whether a component is restored from its slice, in which all is right: scipy takes a job long to import."""
+    """Return whether a component is restored from its slice, in which nothing is wrong: importing scipy takes long."""
     return context.current().files is not None
 
 

@@ -15,8 +15,8 @@ from snakefold.connectivity.candidates import Draws
 from snakefold.connectivity.touch import Placed, Touched, Turned, phases
 from snakefold.topology.chunks import counted
 
-AT_ONCE = 1 << 17  # voxels or points looked at together
-ROUNDS = 24  # of drawing again; contacts that are left then are drawn from a list of all their points
+AT_ONCE = 1 << 18  # voxels or points looked at together
+ROUNDS = 8  # of drawing again; contacts that are left then are drawn from a list of all their points
 
 
 @dataclass(frozen=True)
@@ -74,34 +74,30 @@ def unturned(touched: Touched, placed: Placed, apart: np.ndarray, wanted: Wanted
     apart : (n_pairs, 3) float64, um, from the source to the target, in the source's frame
     """
     made = []
-    for inside, block, most in blocks(touched, placed, apart):
-        doubtful = np.flatnonzero(most == 1)
-        most[doubtful[block.weights(doubtful) > 0]] = 2
-        found = block.drawn(np.flatnonzero(most == 2), wanted)
+    for inside, block in blocks(touched, placed, apart):
+        hits = block.sure
+        doubtful = np.flatnonzero(~hits & (np.diff(block.start) > 0))
+        hits[doubtful] = block.weights(doubtful) > 0
+        found = block.drawn(np.flatnonzero(hits), wanted)
         made.append(Contacts(inside[found.pair], found.source, found.target))
     return Contacts.joined(made)
 
 
-def blocks(touched: Touched, placed: Placed, apart: np.ndarray) -> Iterator[tuple[np.ndarray, "Block", np.ndarray]]:
-    """Yield the pairs of cells of `unturned` whose grids overlap, block by block.
-
-    Yields
-    ------
-    their indices (n,), themselves, and whether their voxels touch, (n,) uint8: 2 for yes, 1 for perhaps, 0 for no
-    """
+def blocks(touched: Touched, placed: Placed, apart: np.ndarray) -> Iterator[tuple[np.ndarray, "Block"]]:
+    """Yield the pairs of cells of `unturned` whose grids overlap, in blocks: their indices, (n,), and themselves."""
     step, rest = placed.grid(apart, touched.size)
     step += placed.low - touched.low
     inside = np.flatnonzero(((step >= 0) & (step <= touched.shape - placed.extent)).all(axis=1))
     step, rest = (step[inside] @ touched.strides).astype(np.int32), rest[inside]
-    phase, there = phases(rest), (touched.n > 0).view(np.uint8)
+    phase, there, listed = phases(rest), touched.n > 0, placed.n > 0
     at_once = max(AT_ONCE // placed.cells.shape[1], 1)
     for a in range(0, len(inside), at_once):
         some = slice(a, a + at_once)
         cells = placed.cells[phase[some]]
         cells += step[some, None]
-        kind = placed.kind[phase[some]]
-        kind *= there.take(cells)
-        yield inside[some], Block.of(touched, placed, cells, kind, phase[some], rest[some]), kind.max(axis=1, initial=0)
+        found = there.take(cells)
+        found &= listed[phase[some]]
+        yield inside[some], Block.of(touched, placed, cells, found, phase[some], rest[some])
 
 
 @dataclass(frozen=True)
@@ -111,34 +107,50 @@ class Block:
     Attributes
     ----------
     touched, placed : the tables
-    pair : (n,) int64, of each voxel, ascending
     start : (n_pairs + 1,) int64, where the voxels of a pair begin
-    cell : (n,) integers, index into `touched`
-    n, first : (n,) integers, number of points listed, and where they begin in `placed`
-    rest : (n_pairs, 3) float64, where in its voxel the target's origin is
+    cell : (n,) int32, index into `touched`
+    n, first : (n,) int32, number of points listed, and where they begin in `placed`
+    sure : (n_pairs,) bool, whether one of the voxels has a point for sure
+    rest : (3, n_pairs) float64, 1 less where in its voxel the target's origin is
     """
 
     touched: Touched
     placed: Placed
-    pair: np.ndarray
     start: np.ndarray
     cell: np.ndarray
     n: np.ndarray
     first: np.ndarray
+    sure: np.ndarray
     rest: np.ndarray
 
     @classmethod
-    def of(cls, touched, placed, cells, kind, phase, rest) -> "Block":
-        at = np.flatnonzero(kind)
-        pair, voxel = np.divmod(at, cells.shape[1])
-        start = np.searchsorted(pair, np.arange(len(cells) + 1))
-        listed = placed.n[phase[pair], voxel], placed.first[phase[pair], voxel]
-        return cls(touched, placed, pair, start, cells.ravel()[at], *listed, rest)
+    def of(
+        cls,
+        touched: Touched,
+        placed: Placed,
+        cells: np.ndarray,
+        found: np.ndarray,
+        phase: np.ndarray,
+        rest: np.ndarray,
+    ) -> "Block":
+        """Return the pairs of which voxels, (n_pairs, n_most) indices into `touched`, are found to touch something."""
+        at, n_most = np.flatnonzero(found), cells.shape[1]
+        start = np.searchsorted(at, np.arange(len(cells) + 1) * n_most)
+        pair = np.repeat(np.arange(len(cells)), np.diff(start))
+        listed = at + (phase - np.arange(len(cells)))[pair] * n_most
+        sure = np.zeros(len(cells), bool)
+        sure[pair[placed.sure.take(listed)]] = True
+        n, first = placed.n.take(listed), placed.first.take(listed)
+        return cls(touched, placed, start, cells.take(at), n, first, sure, np.ascontiguousarray(1 - rest.T))
 
     def true(self, entry: np.ndarray, pair: np.ndarray) -> np.ndarray:
         """Return which entries of pairs, (m,) bool, are listed on the side of faces on which the point lies."""
-        beyond = self.placed.rest[entry >> 3] >= 1 - self.rest[pair]
-        return (entry & 7) == beyond @ [4, 2, 1]
+        point, side = entry >> 3, entry & 7
+        true = np.ones(len(entry), bool)
+        for axis, bit in enumerate((4, 2, 1)):
+            beyond = self.placed.rest[axis].take(point) >= self.rest[axis].take(pair)
+            true &= beyond == (side & bit).astype(bool)
+        return true
 
     def points(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return all points of some pairs that touch something: which of the pairs, point, voxel, each (m,)."""
@@ -213,7 +225,7 @@ def turned(touched: Touched, target: Turned, apart: np.ndarray, turn: np.ndarray
     turn : (n_pairs, 3, 3) float64, from the target's frame into the source's
     """
     made = []
-    for a, b, of, point, cell in _near(touched, target, apart, turn):
+    for a, b, of, point, cell in near(touched, target, apart, turn):
         weight = touched.n[cell].astype(np.int64)
         start = np.searchsorted(of, np.arange(b - a + 1))
         total = np.concatenate([[0], np.cumsum(weight)])
@@ -224,7 +236,7 @@ def turned(touched: Touched, target: Turned, apart: np.ndarray, turn: np.ndarray
     return Contacts.joined(made)
 
 
-def _near(
+def near(
     touched: Touched, target: Turned, apart: np.ndarray, turn: np.ndarray
 ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield, for blocks a to b of pairs, all points of targets that touch something: pair - a, point, voxel, (m,)."""

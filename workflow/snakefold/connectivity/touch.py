@@ -1,10 +1,10 @@
-"""Which points of two morphologies lie in voxels that touch, as tables made once for all pairs of cells that have them.
+"""Which points of two morphologies lie in voxels that touch, as tables made once for all cells that have them.
 
-Each morphology has a grid of its own voxel size. Both grids have a corner at the origin of the source cell and turn with
-it; the points of the target cell, which is elsewhere, are put into the second. Voxels are closed boxes: those that share
-a face, an edge or a corner touch. What is asked of a pair of cells is W, the number of (source point, target point)
-whose voxels touch, and uniform draws from these. Which source points a voxel of the second grid touches does not depend
-on where the target cell is, and W is the sum of their number over the target points' voxels.
+Each morphology has a grid of its own voxel size. Both grids have a corner at the origin of the source cell and turn
+with it; the points of the target cell, which is elsewhere, are put into the second. Voxels are closed boxes: those
+that share a face, an edge or a corner touch. What is asked of a pair of cells is W, the number of pairs of a source
+point and a target point whose voxels touch, and uniform draws from these. Which source points a voxel of the second
+grid touches does not depend on where the target cell is: W is the sum of their number over the target's points.
 """
 
 from collections.abc import Mapping
@@ -100,28 +100,28 @@ class Touched(_Stored):
 
 @dataclass(frozen=True)
 class Placed(_Stored):
-    """The voxels of a target that is not turned against the source, for each part of a voxel that its origin may lie in.
+    """The voxels of a target that is not turned against the source, for each part of a voxel its origin may lie in.
 
-    A place of the target's origin is a whole number of voxels and a rest. The rest's part decides in which voxel a point
-    lies, but for points near a face between voxels, which may lie on either side; these are listed for both.
+    The place of the target's origin is a whole number of voxels and a rest. The part of a voxel that the rest lies in
+    decides in which voxel a point lies, but for points near a face, which may lie on either side and are listed twice.
 
     Attributes
     ----------
     low, extent : (3,) int64, the least voxel, and how many there are along each axis
     cells : (n_phases, n_most) int32, the voxels with points, from the least one, in steps of `Touched.strides`
-    kind : (n_phases, n_most) uint8: 2 for voxels with points that lie there for sure, 1 with others only, 0 for none
     n, first : (n_phases, n_most) int32, number of points listed of each voxel, and where they begin
+    sure : (n_phases, n_most) bool, whether some of them lie there for sure
     entry : (m,) int32, 8 times a point's number, plus on which side of a face it is listed: 4 in x, 2 in y, 1 in z
-    rest : (n_points, 3) float64, where in its voxel each point is with the origin on a corner, 0 to 1
+    rest : (3, n_points) float64, where in its voxel each point is with the origin on a corner, 0 to 1
     points : (n_points,) int64, indices of the target morphology's points
     """
 
     low: np.ndarray
     extent: np.ndarray
     cells: np.ndarray
-    kind: np.ndarray
     n: np.ndarray
     first: np.ndarray
+    sure: np.ndarray
     entry: np.ndarray
     rest: np.ndarray
     points: np.ndarray
@@ -166,13 +166,11 @@ class Placed(_Stored):
         n_cells = np.bincount(phase[starts], minlength=n_phases)
         at = phase[starts], counted(n_cells)
         shape = n_phases, int(n_cells.max())
-        made = {
-            name: np.zeros(shape, dtype)
-            for name, dtype in {"cells": "i4", "kind": "u1", "n": "i4", "first": "i4"}.items()
-        }
-        for name, values in {"cells": cell[starts], "kind": 1 + some, "n": n_listed, "first": starts}.items():
-            made[name][at] = values
-        return cls(low, extent, *made.values(), entry.astype(np.int32), rest, np.asarray(points, np.int64))
+        made = []
+        for values, dtype in ((cell[starts], "i4"), (n_listed, "i4"), (starts, "i4"), (some, "?")):
+            made.append(np.zeros(shape, dtype))
+            made[-1][at] = values
+        return cls(low, extent, *made, entry.astype(np.int32), rest.T.copy(), np.asarray(points, np.int64))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ part, `affinity`, is looked at; those of which voxels touch get contacts, each a
 all pairs of points whose voxels touch. Both grids have a corner at the source cell and turn with it (see `touch`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
@@ -104,8 +104,7 @@ class VoxelIntersection(ConnectivityStrategy):
         made, draws, purpose = {}, Draws(rng), 0
         for pre, post in self.pairs():
             pairs = _Pairs(_Shaped.of(sources[pre], given), _Shaped.of(targets[post], given), given, draws, purpose)
-            parts = [part for some in pairs.candidates(self.affinity) for part in pairs.contacts(*some)]
-            made[pre, post] = _synapses(parts, self.columns)
+            made[pre, post] = pairs.synapses(self.affinity)
             purpose += pairs.n_purposes
         return made
 
@@ -174,26 +173,37 @@ class _Pairs:
         """Two for the candidates, and two for each pair of morphologies."""
         return 2 + 2 * len(self.sources.names) * len(self.targets.names)
 
-    def candidates(self, affinity: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the pairs that are looked at, block by block: source and target, (m,) int64 each."""
-        return candidates(self.sources.boxes, self.targets.boxes, affinity, self.draws, self.purpose)
+    def synapses(self, affinity: float) -> Synapses:
+        """Return the synapses, of which the columns are those of the locations on both sides."""
+        sources, targets = self.sources, self.targets
+        made: dict[int, list[tuple[np.ndarray, ...]]] = {}
+        for source, target in candidates(sources.boxes, targets.boxes, affinity, self.draws, self.purpose):
+            group = sources.code[source].astype(np.int64) * len(targets.names) + targets.code[target]
+            for of in np.unique(group).tolist():
+                pre, post = source[group == of], target[group == of]
+                found = self._contacts(of, pre, post)
+                cells = sources.index[pre[found.pair]], targets.index[post[found.pair]]
+                made.setdefault(of, []).append((*cells, found.source, found.target))
+        arrays: dict[str, list[np.ndarray]] = {name: [] for name in ("source", "target", *columns(EFFERENT, AFFERENT))}
+        for of, parts in sorted(made.items()):
+            source, target, *points = (np.concatenate(column) for column in zip(*parts, strict=True))
+            some = {"source": source, "target": target}
+            for side, name, at in zip((EFFERENT, AFFERENT), self._names(of), points, strict=True):
+                some |= locate(side, self.given.morphologies[name], at)
+            for column, values in some.items():
+                arrays[column].append(values)
+        joined = {name: np.concatenate(parts or [np.empty(0, np.int64)]) for name, parts in arrays.items()}
+        return Synapses(joined.pop("source"), joined.pop("target"), joined)
 
-    def contacts(self, source: np.ndarray, target: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the contacts of some pairs, for each pair of morphologies: columns of their edges."""
-        n = len(self.targets.names)
-        which = self.sources.code[source].astype(np.int64) * n + self.targets.code[target]
-        for group in np.unique(which).tolist():
-            names = self.sources.names[group // n], self.targets.names[group % n]
-            some = slice(None) if n == len(self.sources.names) == 1 else which == group
-            pre, post = source[some], target[some]
-            found = self._of_group(names, pre, post, self.purpose + 2 + 2 * group)
-            made = {"source": self.sources.index[pre[found.pair]], "target": self.targets.index[post[found.pair]]}
-            made |= locate(EFFERENT, self.given.morphologies[names[0]], found.source)
-            yield made | locate(AFFERENT, self.given.morphologies[names[1]], found.target)
+    def _names(self, group: int) -> tuple[str, str]:
+        """Return the names of a pair of morphologies."""
+        source, target = divmod(group, len(self.targets.names))
+        return self.sources.names[source], self.targets.names[target]
 
-    def _of_group(self, names: tuple[str, str], source: np.ndarray, target: np.ndarray, purpose: int) -> Contacts:
-        prepared = self.given.prepared
-        wanted = Wanted(prepared["contacts"], self.draws, purpose)
+    def _contacts(self, group: int, source: np.ndarray, target: np.ndarray) -> Contacts:
+        """Return the contacts of pairs of cells of one pair of morphologies."""
+        prepared, names = self.given.prepared, self._names(group)
+        wanted = Wanted(prepared["contacts"], self.draws, self.purpose + 2 + 2 * group)
         if _prefix(*names, Touched) + "size" not in prepared:  # no point of one of them has the labels
             return Contacts.joined([])
         touched = Touched.of(prepared, _prefix(*names, Touched))
@@ -239,10 +249,3 @@ def _cumulative(contacts: Distribution) -> np.ndarray:
         m *= 4
         found = contacts.cdf(np.nextafter(np.arange(1.0, m + 1), 0))  # a draw below n + 1 makes n contacts at most
     return found[: int(np.searchsorted(found, 1.0)) + 1]
-
-
-def _synapses(parts: list[dict[str, np.ndarray]], kinds: Mapping[str, str]) -> Synapses:
-    """Return the synapses of all parts."""
-    kinds = {"source": "i8", "target": "i8"} | dict(kinds)
-    joined = {name: np.concatenate([np.empty(0, kind), *(p[name] for p in parts)]) for name, kind in kinds.items()}
-    return Synapses(joined.pop("source"), joined.pop("target"), joined)
