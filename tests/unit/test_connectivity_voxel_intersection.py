@@ -368,6 +368,14 @@ def test_it_goes_by_the_bsbs_names(tmp_path, name):
     assert isinstance(loaded.circuit.connectivity["a_to_b"], VoxelIntersection)
 
 
+def test_large_circuits_have_several_tiles(tmp_path):
+    sizes = [(f"cell_types.{t}.spatial", {"radius": 0.1, "count": 10**5, "morphologies": ["pyr"]}) for t in "ab"]
+    tree = described(tmp_path, *sizes, ("network.x", 4000.0), ("connectivity.a_to_b.contacts", 0.1))
+    assert plan_of(tmp_path, tree, None).connections["a_to_b"].tiles == 1  # no contacts at all
+    tree = described(tmp_path, *sizes, ("network.x", 4000.0), ("connectivity.a_to_b.contacts", 1))
+    assert plan_of(tmp_path, tree, None).connections["a_to_b"].tiles == 35  # 7e8 pairs near each other
+
+
 def test_labels_that_no_point_has_are_told(tmp_path):
     with pytest.raises(BrokenCircuit, match="axxon"):
         load(write(tmp_path, described(tmp_path, ("connectivity.a_to_b.presynaptic.morphology_labels", ["axxon"]))))

@@ -224,7 +224,8 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
     sets, n_cells = strategy.edge_sets(), loaded.n_cells(guessed=True)
     expected = {s: (nan, nan) if strategy.by_labels() else strategy.expected(pair, n_cells) for s, pair in sets.items()}
-    n_edges = sum(mean for mean, _ in expected.values() if mean == mean)
+    means = {s: mean for s, (mean, _) in expected.items()}
+    n_edges = sum(n if (n := means[s]) == n else strategy.guess(pair, n_cells) for s, pair in sets.items())
     if not {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types} <= set(loaded.n_cells()):
         expected = dict.fromkeys(sets, (nan, 0.0))
     n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)

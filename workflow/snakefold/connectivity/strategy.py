@@ -194,6 +194,10 @@ class ConnectivityStrategy(Node):
         """
         return float("nan"), float("nan")
 
+    def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
+        """Return about how many synapses a pair of types will have where `expected` cannot tell, to choose tiles by."""
+        return 0.0
+
     def dependencies(self) -> list[str]:
         """Return the strategies whose edge sets it reads: they are in `Given.edges`."""
         return list(self.depends_on)

@@ -28,6 +28,7 @@ from snakefold.morphology.rotations import matrices
 from snakefold.morphology.voxels import Voxels, edges_of, voxelize
 
 MOST_CONTACTS = 10**6  # of a pair of cells
+BOX = 400.0  # um along each axis, around a cell, in which lie those whose voxels touch its: a guess
 
 
 def _one(node: Node) -> Distribution:
@@ -70,6 +71,12 @@ class VoxelIntersection(ConnectivityStrategy):
     def faults(self, n_cells: Mapping[str, int]) -> list[tuple[str, str]]:
         wrong = None if self.contacts is None else _too_many(self.contacts)
         return [("contacts", wrong)] if wrong else []
+
+    def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
+        network = self.root().network
+        near = np.prod([min(BOX / side, 1.0) for side in (network.x, network.y, network.z)])
+        n_contacts = float((1 - _cumulative(self.contacts)).sum())  # the mean of what is not negative
+        return n_cells[pair[0]] * n_cells[pair[1]] * near * self.affinity * n_contacts
 
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         arrays = {"contacts": _cumulative(self.contacts)}
