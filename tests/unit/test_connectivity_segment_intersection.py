@@ -5,7 +5,8 @@ import pytest
 
 from fakes import build
 from snakefold.connectivity import boxes, capsules
-from snakefold.connectivity.capsules import Bodies, Segments, in_order
+from snakefold.connectivity.capsules import Bodies, Segments, distances2, in_order
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
 from snakefold.connectivity.segment_intersection import SegmentIntersection
 from snakefold.connectivity.strategy import Given
 from snakefold.morphology.rotations import turned_by
@@ -13,6 +14,7 @@ from test_connectivity_capsules import brute
 from trees import cells, tree
 
 NAMES = ("", "p", "q", "r")
+SIDES = (EFFERENT, AFFERENT)
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +41,26 @@ def connected(of, sources, targets, shapes, rng=None):
 
 
 def expected(of, sources, targets, shapes):
-    """Return (source, target, source point, target point) of all contacts, by brute force."""
+    """Return a row of each contact, by brute force: source, target, and where it is on either."""
     sides = []
     for side, some in ((of.presynaptic, sources), (of.postsynaptic, targets)):
         none = Segments(np.empty(0, int), np.empty((0, 3)), np.empty((0, 3)), np.empty(0))
         made = [Segments.of(m, in_order(m, side.points_of(m))) for m in shapes.values()]
         sides.append(Bodies(some.positions.astype(float), some.rotations, some.morphology, (none, *made)))
     pairs = [(i, j) for i in range(len(sources)) for j in range(len(targets))]
-    return {(*pairs[k], p, q) for k, p, q in brute(*sides, pairs, of.contact_distance)}
+    rows = []
+    for k, *points in sorted(brute(*sides, pairs, of.contact_distance)):
+        ends, row = [], list(pairs[k])
+        for cells_, cell, point in zip((sources, targets), pairs[k], points, strict=True):
+            shape = shapes[NAMES[cells_.morphology[cell]]]
+            turns = np.repeat(cells_.rotations[cell][None], 2, axis=0)
+            ends += list(turned_by(turns, shape.points[[point - 1, point]]) + cells_.positions[cell].astype(float))
+        _, *along = distances2(*np.array(ends)[:, None])
+        for cells_, side, point, fraction in zip((sources, targets), SIDES, points, along, strict=True):
+            shape = shapes[NAMES[cells_.morphology[pairs[k][SIDES.index(side)]]]]
+            row += [float(v[0]) for v in locate(side, shape, np.array([point]), fraction).values()]
+        rows.append(row)
+    return rows
 
 
 @pytest.mark.parametrize("labels", [None, ["even"], ["odd"]])
@@ -56,45 +70,11 @@ def test_contacts_are_those_of_all_segments_of_all_cells(shapes, labels):
     sources, targets = cells(rng, 7, 20, NAMES), cells(rng, 6, 20, NAMES)
     one = strategy(contact_distance=1.5, presynaptic={"morphology_labels": labels} if labels else {})
     made = connected(one, sources, targets, shapes)
-    want = expected(one, sources, targets, shapes)
-    assert len(want) > 10
-    assert sorted(zip(made.source, made.target, strict=True)) == sorted(w[:2] for w in want)
-    for k, (i, j) in enumerate(zip(made.source, made.target, strict=True)):
-        ends = []
-        for cells_, cell, side in ((sources, i, "efferent"), (targets, j, "afferent")):
-            ends.append(place(shapes[NAMES[cells_.morphology[cell]]], cells_, cell, side, made.columns, k))
-        (a, r), (b, s) = ends
-        assert np.linalg.norm(a - b) <= r + s + 1.5 + 1e-3
-        assert (
-            i,
-            j,
-            *(
-                point_of(shapes, c, x, side, made.columns, k)
-                for c, x, side in ((sources, i, "efferent"), (targets, j, "afferent"))
-            ),
-        ) in want
-
-
-def point_of(shapes, cells_, cell, side, columns, k):
-    """Return the point that ends the segment of a contact, read off its location."""
-    shape = shapes[NAMES[cells_.morphology[cell]]]
-    section, segment = int(columns[f"{side}_section_id"][k]), int(columns[f"{side}_segment_id"][k])
-    if section == 0:  # the trees have a soma of one point
-        raise AssertionError("no segment belongs to the soma")
-    return int(shape.first[section - 1]) + segment + 1
-
-
-def place(shape, cells_, cell, side, columns, k):
-    """Return where a contact is, from its location, and the radius of the segment."""
-    end = int(shape.first[columns[f"{side}_section_id"][k] - 1]) + int(columns[f"{side}_segment_id"][k]) + 1
-    step = shape.points[end] - shape.points[end - 1]
-    length = np.linalg.norm(step)
-    offset = columns[f"{side}_segment_offset"][k]
-    assert 0 <= offset <= length + 1e-5 and 0 <= columns[f"{side}_section_pos"][k] <= 1
-    at = shape.points[end - 1] + step * (offset / length if length else 0.0)
-    return turned_by(cells_.rotations[cell][None], at[None])[0] + cells_.positions[cell], shape.radii[
-        end - 1 : end + 1
-    ].mean()
+    got = np.column_stack([made.source, made.target, *(made.columns[c] for c in columns(*SIDES))])
+    want = np.array(expected(one, sources, targets, shapes))
+    assert len(want) > 10 and len(np.unique(want, axis=0)) > 10
+    got, want = (a[np.lexsort(np.round(a, 4).T[::-1])] for a in (got, want))
+    np.testing.assert_allclose(got, want, atol=1e-4)
 
 
 def pairs_of(made):
