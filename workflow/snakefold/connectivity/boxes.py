@@ -28,7 +28,7 @@ class Boxes:
     extent : (3,) float64, um, of the largest box along each axis
     codes : (n,) int64, the bin of each box, ascending
     order : (n,) int64, the boxes' indices, ascending within a bin
-    corners : (n, 6) float64, um, their lower and upper corners in that order
+    corners : (6, n) float64, um, their lower and upper corners in that order
     """
 
     edge: np.ndarray
@@ -47,14 +47,14 @@ class Boxes:
         lower, upper = boxes[which, 0], boxes[which, 1]
         if not len(which):
             ones = np.ones(3)
-            return cls(ones, 0 * ones, np.ones(3, np.int64), 0 * ones, which, which, np.empty((0, 6)))
+            return cls(ones, 0 * ones, np.ones(3, np.int64), 0 * ones, which, which, np.empty((6, 0)))
         low, extent, span = lower.min(axis=0), (upper - lower).max(axis=0), np.ptp(lower, axis=0)
         edge = np.maximum(np.maximum(extent / 2, span / np.cbrt(len(which))), span / MOST_BINS)
         edge = np.where(edge > 0, edge, 1.0)
         shape = np.floor(span / edge).astype(np.int64) + 1
         codes = _code(np.floor((lower - low) / edge).astype(np.int64), shape)
         order = np.argsort(codes, kind="stable")
-        return cls(edge, low, shape, extent, codes[order], which[order], np.hstack([lower, upper])[order])
+        return cls(edge, low, shape, extent, codes[order], which[order], np.hstack([lower, upper])[order].T.copy())
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
         """Return it as arrays of a prepare step, with names that begin alike."""
@@ -93,9 +93,12 @@ class Boxes:
             rows = slice(ends[a] - n_rows[a], ends[b - 1])
             mine = np.repeat(of[rows], n[rows])
             other = np.repeat(start[rows], n[rows]) + counted(n[rows])
-            met = self.corners[other]
-            touch = (met[:, :3] <= boxes[mine, 1]).all(axis=1) & (met[:, 3:] >= boxes[mine, 0]).all(axis=1)
-            mine, other = mine[touch], self.order[other[touch]]
+            for axis in range(3):
+                touch = self.corners[axis].take(other) <= boxes[:, 1, axis].take(mine)
+                touch &= self.corners[axis + 3].take(other) >= boxes[:, 0, axis].take(mine)
+                touch = np.flatnonzero(touch)
+                mine, other = mine.take(touch), other.take(touch)
+            other = self.order[other]
             order = np.lexsort((other, mine))
             yield mine[order] + at, other[order]
 

@@ -108,7 +108,7 @@ class Level:
     Attributes
     ----------
     first, n : (n_cells,) int64, the first node of each cell, and how many it has
-    corners : (n_nodes, 6) float64, um, their lower and upper corners
+    corners : (6, n_nodes) float64, um, their lower and upper corners
     """
 
     first: np.ndarray
@@ -148,7 +148,9 @@ class Placed:
             corners = [tower[min(i, len(tower) - 1)] for tower in towers]
             n = np.repeat([c.shape[1] for c in corners], n_cells)
             back = np.argsort(np.concatenate(order))  # from the order of morphologies to that of cells
-            levels.append(Level((np.cumsum(n) - n)[back], n[back], np.concatenate([c.reshape(-1, 6) for c in corners])))
+            levels.append(
+                Level((np.cumsum(n) - n)[back], n[back], np.concatenate([c.reshape(-1, 6) for c in corners]).T.copy())
+            )
         start, end, radius = (
             np.concatenate([part[i].reshape(-1, *part[i].shape[2:]) for part in parts]) for i in range(3)
         )
@@ -244,10 +246,12 @@ def _near(
     while left:
         level, pair, i, j = left.pop()
         own, others = sources.level(level), targets.level(level)
-        one = own.corners[own.first[source[pair]] + i]
-        two = others.corners[others.first[target[pair]] + j]
-        met = ((one[:, :3] <= two[:, 3:]) & (two[:, :3] <= one[:, 3:])).all(axis=1)
-        pair, i, j = pair[met], i[met], j[met]
+        one, two = own.first[source[pair]] + i, others.first[target[pair]] + j
+        for axis in range(3):
+            met = own.corners[axis].take(one) <= others.corners[axis + 3].take(two)
+            met &= others.corners[axis].take(two) <= own.corners[axis + 3].take(one)
+            met = np.flatnonzero(met)
+            pair, i, j, one, two = (x.take(met) for x in (pair, i, j, one, two))
         if level == 0:
             yield pair, i, j
             continue

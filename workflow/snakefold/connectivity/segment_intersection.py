@@ -34,7 +34,7 @@ class SegmentIntersection(ConnectivityStrategy):
     columns: ClassVar[dict[str, str]] = columns(EFFERENT, AFFERENT)
     shaped: ClassVar[tuple[str, ...]] = tuple(SIDES)
     by_distance: ClassVar[bool] = True
-    cost_per_edge_s: ClassVar[float] = 1e-5
+    cost_per_edge_s: ClassVar[float] = 6e-6
 
     contact_distance = Attribute(
         types.number(min=0), default=0.0, unit="um", doc="How far apart the surfaces of two segments may be."
