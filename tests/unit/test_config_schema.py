@@ -116,7 +116,6 @@ def test_components_that_cannot_be_read_are_a_mistake_in_their_line(tmp_path):
 
 
 LATER = [
-    ("connectivity", "strategy", "bsb.connectivity.ShapeToShapeIntersection"),
     ("after_connectivity", "strategy", "spoof_details"),
     ("after_connectivity", "strategy", "bsb.postprocessing.Relay"),
     ("files", "type", "code"),

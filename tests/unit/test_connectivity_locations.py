@@ -1,5 +1,7 @@
 """Locations of contacts: what MorphIO finds there in the file that is written for other programs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from descriptions import edited, plan_of, run, write
 from shapes import CELL, OTHER
-from snakefold.connectivity.locations import AFFERENT, EFFERENT, KINDS, columns, locate
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, KINDS, columns, locate, located
 from snakefold.loading import BrokenCircuit, load
 from snakefold.morphology import swc
 from snakefold.morphology.morphology import Morphology, coded
@@ -15,7 +17,7 @@ from snakefold.sonata.edges import Edges
 
 OWN = """
 import numpy as np
-from snakefold.connectivity.locations import AFFERENT, columns, locate
+from snakefold.connectivity.locations import AFFERENT, columns, locate, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Synapses
 
 class ToTips(ConnectivityStrategy):
@@ -212,3 +214,45 @@ def test_columns_are_of_the_kinds_they_are_said_to_be():
     found = locate(EFFERENT, random_tree(4), np.array([1, 1, 0]))
     assert {name: values.dtype.str[1:] for name, values in found.items()} == columns(EFFERENT)
     assert all(len(values) == 3 for values in found.values())
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6))
+def test_a_contact_within_a_segment_is_where_morphio_finds_it(tmp_path_factory, seed):
+    morphology = random_tree(seed)
+    theirs = of_morphio(tmp_path_factory.mktemp("tree"), morphology)
+    ends = morphology.segments()
+    fraction = np.random.default_rng(seed).random(len(ends))
+    found = locate(AFFERENT, morphology, ends, fraction)
+    section, pos, segment, offset = (found[f"afferent_{name}"] for name in KINDS)
+    for i, (end, along) in enumerate(zip(ends, fraction, strict=True)):
+        if section[i] == 0:
+            assert (segment[i], offset[i], pos[i]) == (0, 0.0, 0.5)
+            continue
+        start, stop = morphology.points[end - 1 : end + 1]
+        own = theirs.section(int(section[i]) - 1).points.astype(float)
+        lengths = np.linalg.norm(np.diff(own, axis=0), axis=1)
+        at = int(segment[i])
+        if (
+            morphology.tags[end - 1] == 1
+            or locate(AFFERENT, morphology, np.array([end - 1]))["afferent_section_id"] == 0
+        ):
+            assert (at, offset[i], pos[i]) == (0, 0.0, 0.0)  # from the soma to the section's start
+            continue
+        length = max(lengths[at] if len(lengths) else 0.0, 1e-9)
+        there = own[at] + (own[min(at + 1, len(own) - 1)] - own[at]) * offset[i] / length
+        assert np.abs(there - (start + along * (stop - start))).max() < 2e-3
+        passed = lengths[:at].sum() + offset[i]
+        assert pos[i] == pytest.approx(passed / lengths.sum() if lengths.sum() > 0 else 0.0, abs=1e-4)
+
+
+def test_locations_of_cells_with_different_morphologies():
+    shapes_of = {name: random_tree(seed) for name, seed in (("p", 4), ("q", 9))}
+    some = SimpleNamespace(morphologies=("", "p", "q"), morphology=np.array([1, 2, 2, 1]))
+    cell, point, fraction = np.array([3, 1, 0, 2, 1]), np.array([1, 2, 0, 3, 1]), np.array([0.5, 1, 0.1, 0, 0.3])
+    for along in (None, fraction):
+        found = located(EFFERENT, some, shapes_of, cell, point, along)
+        for k, (i, p) in enumerate(zip(cell, point, strict=True)):
+            name = some.morphologies[some.morphology[i]]
+            alone = locate(EFFERENT, shapes_of[name], np.array([p]), None if along is None else along[k : k + 1])
+            assert all(found[c][k] == alone[c][0] for c in columns(EFFERENT))

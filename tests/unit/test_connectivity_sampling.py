@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakefold.connectivity.sampling import bernoulli_indices, distinct_rows
+from snakefold.connectivity.sampling import bernoulli_indices, distinct_rows, share_of, some_of_each
 
 
 @given(st.integers(0, 20), st.integers(0, 40), st.data())
@@ -87,3 +87,36 @@ def test_each_trial_succeeds_independently_with_its_probability(p):
     assert abs(total.var() / (n * p * (1 - p)) - 1) < 0.06
     both = (hits[:, 1:] & hits[:, :-1]).sum()
     assert abs(both - repeats * (n - 1) * p * p) < 6 * np.sqrt(repeats * (n - 1) * p * p * 3) + 3
+
+
+def test_a_share_is_the_whole_part_of_it_or_one_more_with_the_right_mean():
+    n = np.repeat([0, 1, 7, 1000], 5000)
+    got = share_of(np.random.default_rng(1), n, 0.3).reshape(4, -1)
+    assert set(got[0]) == {0} and set(got[1]) == {0, 1} and set(got[2]) == {2, 3} and set(got[3]) == {300}
+    assert abs(got[1].mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 5000)
+    assert abs(got[2].mean() - 2.1) < 5 * np.sqrt(0.1 * 0.9 / 5000)
+    assert (share_of(np.random.default_rng(1), n, 1.0) == n).all() and not share_of(
+        np.random.default_rng(1), n, 0.0
+    ).any()
+
+
+def test_all_subsets_of_a_row_are_equally_likely():
+    rows, wanted = np.repeat(np.arange(6000), 5), np.full(6000, 2)
+    chosen = some_of_each(np.random.default_rng(2), rows, wanted).reshape(-1, 5)
+    assert (chosen.sum(axis=1) == 2).all()
+    _, counts = np.unique(chosen, axis=0, return_counts=True)
+    assert len(counts) == 10 and np.abs(counts - 600).max() < 5 * np.sqrt(600)
+
+
+def test_blocks_of_rows_are_chosen_from_as_all_together():
+    rng = np.random.default_rng(3)
+    n = rng.integers(0, 9, 40)
+    wanted = rng.integers(0, 6, 40)
+    rows = np.repeat(np.arange(40), n)
+    whole = some_of_each(np.random.default_rng(4), rows, wanted)
+    assert (np.bincount(rows[whole], minlength=40) == np.minimum(n, wanted)).all()
+    again, parts = np.random.default_rng(4), []
+    for a, b in ((0, 13), (13, 14), (14, 40)):
+        mine = (rows >= a) & (rows < b)
+        parts.append(some_of_each(again, rows[mine] - a, wanted[a:b]))
+    assert (np.concatenate(parts) == whole).all()

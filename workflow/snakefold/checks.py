@@ -79,7 +79,7 @@ def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[s
         side = getattr(strategy, key)
         wanted = side.morphology_labels
         if key not in strategy.shaped:
-            if wanted is not None:
+            if wanted is not None and not side.own_labels:
                 what = f"{type(strategy).__name__} does not look at the morphologies of these cells"
                 loaded.warnings.append(Mistake(what, (*strategy.path, key, "morphology_labels")))
             continue

@@ -26,6 +26,23 @@ def _of_modules(short: str, cls: str, *modules: str) -> tuple[str, ...]:
     return (short, cls, *(f"{module}.{cls}" for module in modules))
 
 
+def _of_geometry(name: str, short: str, module: str) -> tuple[str, ...]:
+    """Return the names of a strategy that connects by shapes: our own, and those of the BSB."""
+    cls = f"{name}Intersection"
+    package = "bsb.connectivity.geometric"
+    return (short, name, *_of_modules(f"{short}_intersection", cls, f"{package}.{module}", package, "bsb.connectivity"))
+
+
+def _shape(cls: str) -> tuple[str, ...]:
+    return _of_modules(
+        cls.lower(),
+        cls,
+        "bsb.connectivity.geometric.geometric_shapes",
+        "bsb.connectivity.geometric",
+        "bsb.connectivity",
+    )
+
+
 BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "file": {"snakefold.topology.nrrd:Volume": _of_modules("nrrd", "NrrdDependencyNode", "bsb.storage._files", "bsb")},
     "region": {
@@ -126,6 +143,26 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "distance_probability",
             "DistanceProbability",
         ),
+        "snakefold.connectivity.segment_intersection:SegmentIntersection": _of_modules(
+            "segment_intersection",
+            "SegmentIntersection",
+            "bsb.connectivity",
+            "bsb.connectivity.detailed",
+            "bsb.connectivity.detailed.segment_intersection",
+        ),
+        "snakefold.connectivity.shape_intersection:ShapeToShape": _of_geometry(
+            "ShapeToShape", "shape_to_shape", "shape_shape_intersection"
+        ),
+        "snakefold.connectivity.shape_intersection:MorphologyToShape": _of_geometry(
+            "MorphologyToShape", "morphology_to_shape", "morphology_shape_intersection"
+        ),
+        "snakefold.connectivity.shape_intersection:ShapeToMorphology": _of_geometry(
+            "ShapeToMorphology", "shape_to_morphology", "shape_morphology_intersection"
+        ),
+    },
+    "shape": {
+        f"snakefold.connectivity.shapes:{cls}": _shape(cls)
+        for cls in ("Ellipsoid", "Cone", "Cylinder", "Sphere", "Cuboid", "Parallelepiped")
     },
     "after_connectivity": {
         "snakefold.connectivity.fusion:FuseConnectivity": _of_modules(
@@ -196,14 +233,6 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
 LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
     "file": ("file", "FileDependencyNode", "code", "CodeDependencyNode", "morphology", "MorphologyDependencyNode"),
     "connectivity": (
-        "segment_intersection",
-        "SegmentIntersection",
-        "shape_to_shape_intersection",
-        "ShapeToShapeIntersection",
-        "morphology_to_shape_intersection",
-        "MorphologyToShapeIntersection",
-        "shape_to_morphology_intersection",
-        "ShapeToMorphologyIntersection",
         "csv_import_connectivity",
         "CsvImportConnectivity",
     ),

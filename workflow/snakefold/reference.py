@@ -27,6 +27,7 @@ _KINDS = {
     "rotation_distributor": "How cells are turned (`rotations` under `distribute` of a placement)",
     "after_placement": "A hook after placement (`after_placement`)",
     "connectivity": "A connectivity strategy (`connectivity`)",
+    "shape": "A geometric shape (`shapes` of a `shapes_composition`)",
     "after_connectivity": "A hook after connectivity (`after_connectivity`)",
     "simulation": "A simulation (`simulations`)",
     "cell_parameter": "A parameter computed per cell (`parameters` of a cell model)",

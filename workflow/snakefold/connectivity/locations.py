@@ -9,11 +9,13 @@ s + 1; the offset is the distance from the segment's start, um, the position tha
 Reference: SONATA developer guide, "Representing edges", afferent_ and efferent_ columns.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from snakefold.cells import Cells
 from snakefold.morphology import swc
 from snakefold.morphology.morphology import Morphology
 
@@ -132,7 +134,45 @@ def _located(morphology: Morphology) -> Locations:
     return Locations.of(morphology)
 
 
-def locate(side: str, morphology: Morphology, points: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the columns of contacts at some points, (n,) indices, of a morphology: name -> (n,)."""
+def locate(
+    side: str, morphology: Morphology, points: np.ndarray, fraction: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Return the columns of contacts at some points, (n,) indices, of a morphology: name -> (n,).
+
+    With fractions, (n,), 0 to 1, they lie so far along the segments of branches that end at these points; where that is
+    not one of a section, from the soma to the first point of what grows from it, at the section's start.
+    """
     of = _located(morphology)
-    return {f"{side}_{name}": getattr(of, name)[points] for name in KINDS}
+    made = {name: getattr(of, name)[points] for name in KINDS}
+    if fraction is not None:
+        inner = of.section_id[points - 1] == made["section_id"]
+        start = np.where(inner, of.section_pos[points - 1], made["section_pos"])
+        made["section_pos"] = start + fraction * (made["section_pos"] - start)
+        made["segment_offset"] = fraction * made["segment_offset"]
+    return {f"{side}_{name}": values.astype(KINDS[name]) for name, values in made.items()}
+
+
+def located(
+    side: str,
+    cells: Cells,
+    morphologies: Mapping[str, Morphology],
+    cell: np.ndarray,
+    point: np.ndarray,
+    fraction: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the columns of contacts on a side, as `locate` does, of cells with different morphologies: name -> (n,).
+
+    Parameters
+    ----------
+    cell : (n,) indices among the cells
+    point : (n,) indices of points of their morphologies
+    fraction : (n,), or None
+    """
+    made = {name: np.zeros(len(cell), kind) for name, kind in columns(side).items()}
+    of = cells.morphology[cell]
+    for code in np.unique(of):
+        which = np.flatnonzero(of == code)
+        along = None if fraction is None else fraction[which]
+        for name, values in locate(side, morphologies[cells.morphologies[code]], point[which], along).items():
+            made[name][which] = values
+    return made

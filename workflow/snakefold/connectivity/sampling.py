@@ -54,3 +54,33 @@ def bernoulli_indices(rng: np.random.Generator, n: int, p: float) -> np.ndarray:
         parts.append(at[at < n])
         last = int(at[-1])
     return np.concatenate(parts)
+
+
+def share_of(rng: np.random.Generator, n: np.ndarray, share: float) -> np.ndarray:
+    """Return a share of some numbers, (m,) int64: its whole part, and one more with the probability of the rest."""
+    exact = n * share
+    whole = np.floor(exact)
+    return (whole + (rng.random(len(exact)) < exact - whole)).astype(np.int64)
+
+
+def some_of_each(rng: np.random.Generator, row: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Choose some of the elements of each row, all subsets equally likely.
+
+    Each element has a number of its own, drawn in the order given, and those with the lowest in a row are chosen:
+    blocks of whole rows that follow each other are chosen from as all rows together would be.
+
+    Parameters
+    ----------
+    row : (n,) integers, ascending, the row of each element
+    wanted : (n_rows,) how many of each row; all where it has no more
+
+    Returns
+    -------
+    (n,) bool
+    """
+    numbers = rng.random(len(row))
+    order = np.lexsort((numbers, row))
+    first = np.searchsorted(row, np.arange(len(wanted)))
+    chosen = np.empty(len(row), bool)
+    chosen[order] = np.arange(len(row)) - first[row] < wanted[row]  # sorting leaves the rows where they were
+    return chosen

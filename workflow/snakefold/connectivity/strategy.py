@@ -61,7 +61,14 @@ def _any(value: object) -> bool:
 
 
 class Side(Node):
-    """The cells on one side of a connection."""
+    """The cells on one side of a connection.
+
+    Class attributes
+    ----------------
+    own_labels : whether `morphology_labels` are those of parts that it describes itself, not of morphologies
+    """
+
+    own_labels: ClassVar[bool] = False
 
     cell_types = Attribute(
         types.ListOf(types.Reference("cell_types", "cell type"), least=1, distinct=True),
