@@ -122,6 +122,9 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "distance_probability",
             "DistanceProbability",
         ),
+        "snakefold.connectivity.csv_import:CsvImportConnectivity": _of_bsb(
+            "import_", "CsvImportConnectivity", "csv_import_connectivity", package="connectivity"
+        ),
     },
     "after_connectivity": {
         "snakefold.connectivity.fusion:FuseConnectivity": _of_modules(
@@ -202,8 +205,6 @@ LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by
         "MorphologyToShapeIntersection",
         "shape_to_morphology_intersection",
         "ShapeToMorphologyIntersection",
-        "csv_import_connectivity",
-        "CsvImportConnectivity",
     ),
     "after_connectivity": (
         "spoof_details",
