@@ -87,7 +87,7 @@ def results(tmp_path):
     sets = {"a_to_b": ["a", "b"], "b_to_a": ["b", "a"]}
     connected(results, "c", sets, {"a_to_b": [12.0, 0.0], "b_to_a": [50.0, 2.0]})
     effect = {"adds": {"hooked": ["a", "b"]}, "rewrites": ["a_to_b"]}
-    part(results, "after_connectivity", {"name": "tidy", "effect": effect})
+    part(results, "after_connectivity", {"name": "tidy", "component": {"class": "h"}, "effect": effect})
     synapses(results, "a_to_b", ("a", "b"), (40, 4), np.arange(12), np.repeat([0, 1, 2], [6, 4, 2]))
     synapses(results, "b_to_a", ("b", "a"), (4, 40), np.zeros(40, int), np.arange(40))
     synapses(results, "hooked", ("a", "b"), (40, 4), [5, 5], [3, 3])

@@ -53,6 +53,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
         yield from _distance_faults(circuit, strategy)
         yield from _shape_faults(loaded, strategy, labels)
+        yield from _asked_faults(loaded, strategy)
         counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
         if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
@@ -71,6 +72,20 @@ def _distance_faults(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterat
             if circuit.cell_types[cell_type].entity:
                 what = f'"{cell_type}" is an entity, whose cells are nowhere: there is no distance to them'
                 yield Mistake(what, (*strategy.path, key, "cell_types", i))
+
+
+def _asked_faults(loaded: Loaded, strategy: ConnectivityStrategy) -> Iterator[Mistake]:
+    """Yield the properties that a strategy asks for and that cells do not have; of cells as they were placed alone."""
+    circuit = loaded.circuit
+    changed = {t for hook in circuit.after_placement.values() for t in (*hook.rewrites, *hook.adds)}
+    for attribute, cell_type, name in strategy.asks():
+        placing = circuit.placed_by(cell_type)
+        if not placing or cell_type in changed or not all(_countable(loaded, of) for of in placing):
+            continue
+        known = _properties(circuit, [circuit.placement[of] for of in placing], cell_type).keys() - {"position"}
+        if name not in known:
+            hint = f"{did_you_mean(name, known)} (properties: {listed(sorted(known), 20)})"
+            yield Mistake(f'"{cell_type}" has no property "{name}"{hint}', (*strategy.path, attribute))
 
 
 def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[str, set[str]]) -> Iterator[Mistake]:

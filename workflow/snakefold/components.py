@@ -143,6 +143,9 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
             "distance_probability",
             "DistanceProbability",
         ),
+        "snakefold.connectivity.csv_import:CsvImportConnectivity": _of_bsb(
+            "import_", "CsvImportConnectivity", "csv_import_connectivity", package="connectivity"
+        ),
         "snakefold.connectivity.segment_intersection:SegmentIntersection": _of_modules(
             "segment_intersection",
             "SegmentIntersection",
@@ -232,10 +235,6 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
 
 LATER: dict[str, tuple[str, ...]] = {  # components of the BSB that are known by their names only
     "file": ("file", "FileDependencyNode", "code", "CodeDependencyNode", "morphology", "MorphologyDependencyNode"),
-    "connectivity": (
-        "csv_import_connectivity",
-        "CsvImportConnectivity",
-    ),
     "after_connectivity": (
         "spoof_details",
         "SpoofDetails",

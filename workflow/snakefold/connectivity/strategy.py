@@ -194,6 +194,10 @@ class ConnectivityStrategy(Node):
         """Return (attribute, message) for all that the wanted numbers of cells make impossible."""
         return []
 
+    def asks(self) -> list[tuple[str, str, str]]:
+        """Return (attribute, cell type, property) of the properties that it asks cells for."""
+        return []
+
     def expected(self, pair: Pair, n_cells: Mapping[str, int]) -> tuple[float, float]:
         """Return the mean and standard deviation of the number of synapses of a pair of types; 0 where it is exact.
 

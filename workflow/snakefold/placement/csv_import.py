@@ -4,35 +4,27 @@ Rows are read in blocks. A further column that holds whole numbers alone is stor
 as f4, and any other as strings; which strings there are is found in a second reading.
 """
 
-import csv
 import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from snakefold.config import types
-from snakefold.config.nodes import Attribute, Node
+from snakefold.config.csv_file import MOST_MISTAKES, CsvFile, cache, delimiter, floats, progress_bar
+from snakefold.config.nodes import Attribute
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.placement.counts import MOST_CELLS
 from snakefold.placement.distribute import RESERVED, Kind
 from snakefold.placement.strategy import Arrays
 from snakefold.placement.whole import WholePlacement
 
-_BLOCK_ROWS = 4_000  # more of them at once take longer: Python looks through them for garbage
-_MOST_MISTAKES = 20
 _MOST_STRINGS = 10_000  # of a column: they are in the plan
 _MOST_EXACT = 2.0**53  # whole numbers up to it are exact in float64
 _NAME = re.compile(r"[^/@.\s][^/]*")
 _TAKEN = tuple(name for name in RESERVED if name != "radius")
-
-
-def _one_character(node: Node, value: str) -> str | None:
-    return None if len(value) == 1 and value not in '"\r\n' else f"should be: one character (got: {value!r:.20})"
 
 
 def _several_types(node: "CsvImportPlacement") -> str | bool:
@@ -61,11 +53,9 @@ class CsvImportPlacement(WholePlacement):
     type_header = Attribute(
         types.string(), required=_several_types, doc="Column of the cell types, where there are several."
     )
-    delimiter = Attribute(types.string(), default=",", constraint=_one_character, doc="What separates the columns.")
-    progress_bar = Attribute(
-        types.boolean(), default=True, semantic=False, doc="Accepted as the BSB's; progress is in the job's log."
-    )
-    cache = Attribute(types.boolean(), default=False, semantic=False, doc="Accepted as the BSB's; nothing is fetched.")
+    delimiter = delimiter()
+    progress_bar = progress_bar()
+    cache = cache()
 
     def indicator(self, cell_type: str) -> dict | None:
         table = self._table
@@ -137,59 +127,44 @@ def read(path: Path, digest: str, headers: tuple, delimiter: str, cell_types: tu
     ------
     UserError : what is wrong with it, up to some mistakes at once, with their lines; paths are the key at fault
     """
-    try:
-        return _Reader(path, headers, delimiter, cell_types).read()
-    except OSError as error:
-        raise UserError(f"{path.name} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path.name} should be: text in UTF-8 ({error.reason} at byte {error.start})") from error
-    except csv.Error as error:
-        raise UserError(f"{path.name} should be: a CSV file ({error})") from error
+    return _Reader(path, headers, delimiter, cell_types).read()
 
 
-class _Reader:
+class _Reader(CsvFile):
     def __init__(self, path: Path, headers: tuple, delimiter: str, cell_types: tuple[str, ...]):
-        self.path, self.delimiter, self.cell_types = path, delimiter, cell_types
-        self.mistakes: list[Mistake] = []
-        with self._open() as file:
-            first = next(self._csv(file), None)
-        if not first:
-            raise UserError(f"{path.name} is empty; its first row should have the names of the columns")
-        self.names = [name.strip().lower() for name in first]
+        super().__init__(path, delimiter)
+        self.cell_types = cell_types
         keys = ("x_header", "y_header", "z_header", "type_header")
-        self.own = [self._column(key, name) for key, name in zip(keys, headers, strict=True) if name is not None]
-        if self.mistakes:
-            raise UserError(self.mistakes)
+        self.own = [self.column(key, name) for key, name in zip(keys, headers, strict=True) if name is not None]
+        self.check()
         self.further = [i for i in range(len(self.names)) if i not in self.own]
         for i in self.further:
             self._check_name(self.names[i])
-        if self.mistakes:
-            raise UserError(self.mistakes)
+        self.check()
 
     def read(self) -> Table:
         """Return the table."""
         codes, positions = [np.empty(0, np.uint16)], [np.empty((0, 3))]
         numbers: dict[int, list[np.ndarray]] = {i: [np.empty(0)] for i in self.further}
         n = 0
-        for lines, columns in self._blocks():
-            xyz = [self._numbers(columns[i], lines, self.names[i]) for i in self.own[:3]]
+        for lines, columns in self.blocks():
+            xyz = [self.numbers(columns[i], lines, self.names[i]) for i in self.own[:3]]
             positions.append(np.stack(xyz, axis=1))
             codes.append(
                 self._codes(columns[self.own[3]], lines) if len(self.own) > 3 else np.zeros(len(lines), np.uint16)
             )
             for i in list(numbers):
-                values = _floats(columns[i])
+                values = floats(columns[i])
                 if values is None or not np.isfinite(values).all():
                     del numbers[i]
                 else:
                     numbers[i].append(values)
             n += len(lines)
-            if len(self.mistakes) >= _MOST_MISTAKES:
+            if len(self.mistakes) >= MOST_MISTAKES:
                 break
         if n > MOST_CELLS:
             self.mistakes.append(Mistake(f"{self.path.name} has more than {MOST_CELLS} cells"))
-        if self.mistakes:
-            raise UserError(self.mistakes[:_MOST_MISTAKES])
+        self.check()
         table = Table(self.cell_types, np.concatenate(codes), np.concatenate(positions))
         texts = self._texts([i for i in self.further if i not in numbers], n)
         for i in self.further:
@@ -203,21 +178,6 @@ class _Reader:
                 table.kinds[name], table.columns[name] = texts[i]
         return table
 
-    def _open(self):
-        return self.path.open(newline="", encoding="utf-8-sig")
-
-    def _csv(self, file) -> Iterator[list[str]]:
-        return csv.reader(file, delimiter=self.delimiter, strict=True)
-
-    def _column(self, key: str, name: str) -> int:
-        found = [i for i, known in enumerate(self.names) if known == name.strip().lower()]
-        if len(found) == 1:
-            return found[0]
-        what = "several columns" if found else "no column"
-        near = "" if found else did_you_mean(name, self.names)
-        self.mistakes.append(Mistake(f'{self.path.name} has {what} "{name}"{near} ({listed(self.names)})', (key,)))
-        return 0
-
     def _check_name(self, name: str) -> None:
         if not _NAME.fullmatch(name):
             what = f'its column "{name}" should have a name without slashes, that does not start with a dot, @ or space'
@@ -228,45 +188,12 @@ class _Reader:
             what = f'its column "{name}" cannot be a property of cells; call it otherwise ({listed(_TAKEN, 20)})'
             self.mistakes.append(Mistake(f"{self.path.name}: {what}"))
 
-    def _blocks(self) -> Iterator[tuple[np.ndarray, list[tuple[str, ...]]]]:
-        """Yield (numbers of the lines, columns) of blocks of rows; rows of another length are mistakes."""
-        with self._open() as file:
-            reader, width = self._csv(file), len(self.names)
-            next(reader)
-            while True:
-                before = reader.line_num
-                rows = list(islice(reader, _BLOCK_ROWS))
-                if not rows:
-                    return
-                lines = np.arange(before + 1, before + 1 + len(rows))
-                length = np.fromiter(map(len, rows), np.int64, len(rows))
-                if (length != width).any():
-                    for at in np.flatnonzero((length != width) & (length != 0))[:_MOST_MISTAKES].tolist():
-                        what = f"should have {width} columns, as the first (got: {length[at]})"
-                        self._mistake(lines[at], what)
-                    good = np.flatnonzero(length == width)
-                    rows, lines = [rows[at] for at in good.tolist()], lines[good]
-                if rows:
-                    yield lines, list(zip(*rows, strict=True))
-
-    def _mistake(self, line: int, what: str) -> None:
-        self.mistakes.append(Mistake(f"{self.path.name}:{line}: {what}"))
-
-    def _numbers(self, texts: tuple[str, ...], lines: np.ndarray, name: str) -> np.ndarray:
-        values = _floats(texts)
-        if values is None:
-            values = np.array([v[0] if (v := _floats((text,))) is not None else np.nan for text in texts])
-        values[abs(values) > np.finfo(np.float32).max] = np.nan
-        for at in np.flatnonzero(~np.isfinite(values))[:_MOST_MISTAKES].tolist():
-            self._mistake(lines[at], f'"{name}" should be: a finite number (got: {texts[at]!r:.40})')
-        return values
-
     def _codes(self, texts: tuple[str, ...], lines: np.ndarray) -> np.ndarray:
         code = {name: i for i, name in enumerate(self.cell_types)}
         found = np.array([code.get(text.strip(), len(code)) for text in texts], np.uint16)
-        for at in np.flatnonzero(found == len(code))[:_MOST_MISTAKES].tolist():
+        for at in np.flatnonzero(found == len(code))[:MOST_MISTAKES].tolist():
             near = did_you_mean(texts[at], list(code))
-            self._mistake(lines[at], f'no cell type "{texts[at]:.40}" is placed here{near} ({listed(code)})')
+            self.mistake(lines[at], f'no cell type "{texts[at]:.40}" is placed here{near} ({listed(code)})')
         return found
 
     def _texts(self, which: list[int], n: int) -> dict[int, tuple[tuple[str, ...], np.ndarray]]:
@@ -274,7 +201,7 @@ class _Reader:
         codes = {i: np.empty(n, np.uint32) for i in which}
         seen: dict[int, dict[str, int]] = {i: {} for i in which}
         at = 0
-        for lines, columns in self._blocks() if which else ():
+        for lines, columns in self.blocks() if which else ():
             for i in which:
                 known = seen[i]
                 codes[i][at : at + len(lines)] = [known.setdefault(text.strip(), len(known)) for text in columns[i]]
@@ -283,11 +210,3 @@ class _Reader:
                     raise UserError(f"{self.path.name}: {what}, too many for a property; leave it out, or use numbers")
             at += len(lines)
         return {i: (tuple(seen[i]), codes[i]) for i in which}
-
-
-def _floats(texts: tuple[str, ...]) -> np.ndarray | None:
-    """Return (n,) float64, None where one of them is no number."""
-    try:
-        return np.array(list(map(float, texts)), np.float64)
-    except ValueError:
-        return None
