@@ -42,11 +42,14 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
     yield from _hook_faults(circuit)
+    last = [hook for simulation in circuit.simulations.values() for hook in simulation.after_simulation.values()]
+    for hook in (*circuit.after_connectivity.values(), *last):
+        loaded.warnings.extend(Mistake(what, hook.path) for what in hook.warnings())
     n_cells = loaded.n_cells()
     owners: dict[str, str] = {}
     not_placed: set[str] = set()
     for name, strategy in circuit.connectivity.items():
-        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
+        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types, *strategy.looks_at()]
         for cell_type in types_:
             if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
                 not_placed.add(cell_type)

@@ -57,11 +57,17 @@ class Connection:
     sets: dict[str, tuple[str, str]]
     sources: tuple[str, ...]
     targets: tuple[str, ...]
+    looks_at: tuple[str, ...]
     tiles: int
     prepares: bool
     reads: tuple[str, ...]
     morphologies: tuple[str, ...]
     direct: bool
+
+    @property
+    def cell_types(self) -> list[str]:
+        """The cell types whose cells it reads."""
+        return list(dict.fromkeys([*self.sources, *self.targets, *self.looks_at]))
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _needs(
         expected = parts[f"connect/{name}"].slice["expected"]
         n_edges |= {s: e[0] if e else needs.UNKNOWN_EDGES for s, e in expected.items()}
         n = sum(n_edges[s] for s in connection.sets) / connection.tiles
-        cells = sum(n_cells.get(t, 0) for t in {*connection.sources, *connection.targets})
+        cells = sum(n_cells.get(t, 0) for t in connection.cell_types)
         made[f"connect/{name}"] = needs.connecting(n, cells, circuit.connectivity[name].cost_per_edge_s)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
     for name, simulation in circuit.simulations.items():
@@ -241,6 +241,7 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
         sets=sets,
         sources=tuple(strategy.presynaptic.cell_types),
         targets=tuple(strategy.postsynaptic.cell_types),
+        looks_at=tuple(strategy.looks_at()),
         tiles=n_tiles,
         prepares=strategy.prepares(),
         reads=tuple(sorted({s for other in strategy.dependencies() for s in circuit.connectivity[other].edge_sets()})),
@@ -263,6 +264,8 @@ def _hooks(
         if not (effect.rewrites or effect.adds or effect.removes):
             continue
         hook = hooks[name]
+        if not (hook.rewrites or hook.adds):
+            continue  # there is nothing to do
         files: dict[str, int | None] = {}
         for rewritten in effect.rewrites:
             files[rewritten] = stage.setdefault(rewritten, 0)
