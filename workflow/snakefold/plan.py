@@ -96,6 +96,7 @@ class Plan:
     ----------
     modules : extension modules that are compiled, by name
     libraries : of each simulation, those of its extension modules that are files, in their order
+    expected_rates : of each simulation that states some, the rates that the report compares with, Hz, by cell type
     """
 
     circuit: str
@@ -109,6 +110,7 @@ class Plan:
     simulations: tuple[str, ...]
     modules: dict[str, Part]
     libraries: dict[str, tuple[str, ...]]
+    expected_rates: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     needs: dict[str, Needs]
 

@@ -66,9 +66,10 @@ def make(
         connections=connections,
         after_placement=after_placement,
         after_connectivity=after_connectivity,
-        simulations=tuple(sorted(_chosen(simulations, list(circuit.simulations)))),
+        simulations=(chosen := tuple(sorted(_chosen(simulations, list(circuit.simulations))))),
         modules={},
         libraries={},
+        expected_rates={name: rates for name in chosen if (rates := circuit.simulations[name].expected_rates)},
         warnings=tuple(str(w) for w in loaded.warnings),
         needs=_needs(loaded, placements, connections, parts, measures),
     )
