@@ -265,8 +265,6 @@ def _hooks(
         if not (effect.rewrites or effect.adds or effect.removes):
             continue
         hook = hooks[name]
-        if not (hook.rewrites or hook.adds):
-            continue  # there is nothing to do
         files: dict[str, int | None] = {}
         for rewritten in effect.rewrites:
             files[rewritten] = stage.setdefault(rewritten, 0)
