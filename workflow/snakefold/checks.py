@@ -78,6 +78,9 @@ def _distance_faults(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterat
 
 def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[str, set[str]]) -> Iterator[Mistake]:
     """Yield cell types without a shape where a strategy connects by shape, and labels that no point of a shape has."""
+    told = len(loaded.circuit.morphologies) < len(
+        loaded.document.tree.get("morphologies") or ()
+    )  # that some are broken
     for key in ("presynaptic", "postsynaptic"):
         side = getattr(strategy, key)
         wanted = side.morphology_labels
@@ -88,7 +91,7 @@ def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[s
             continue
         for i, cell_type in enumerate(side.cell_types):
             names = loaded.circuit.morphologies_on(cell_type)
-            if not names and loaded.circuit.placed_by(cell_type):
+            if not names and loaded.circuit.placed_by(cell_type) and not told:
                 what = f'"{cell_type}" has no morphology; say which: cell_types.{cell_type}.spatial.morphologies'
                 yield Mistake(what, (*strategy.path, key, "cell_types", i))
             known = {label for name in names for label in labels.get(name, ())}
