@@ -1,12 +1,16 @@
-# make demo: set up and run the cortical microcircuit; make test: set up, check style, run the tests;
+# make demo: set up and run the cortical microcircuit; make cerebellum: the same with the mouse cerebellar cortex; make test: set up, check style, run the tests;
 # make test-cluster: set up, start a SLURM on this machine (as root, on Debian), run the tests on it, stop it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+CEREBELLUM := .cerebellum
+# of the cells of the cerebellum: nestml, the package's own, where it can be compiled, or built_in
+MODEL ?= $(if $(and $(shell command -v c++),$(shell command -v make)),nestml,built_in)
+DESCRIPTION := cortex_in_vitro$(if $(filter built_in,$(MODEL)),_built_in)
 SOURCES := workflow scripts tests
 
-.PHONY: demo test test-cluster lint acceptance benchmark setup clean
+.PHONY: demo cerebellum test test-cluster lint acceptance benchmark setup clean
 
 setup: $(VENV)/.ready
 
@@ -18,6 +22,17 @@ $(VENV)/.ready: pyproject.toml tests/constraints.txt
 demo: setup
 	$(BIN)/snakefold run --cores $(CORES) --quiet host reason
 	@echo "report: $(CURDIR)/results/microcircuit/report.html"
+
+# The circuit and its models are those of the package cerebellar-models, of which nothing is in this repository.
+$(CEREBELLUM)/.ready: $(VENV)/.ready $(wildcard workflow/snakefold/contrib/cerebellum/*.yaml)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(CEREBELLUM) cerebellar-models==0.13.0
+	cp workflow/snakefold/contrib/cerebellum/*.yaml $(CEREBELLUM)
+	touch $@
+
+cerebellum: $(CEREBELLUM)/.ready
+	@$(if $(filter built_in,$(MODEL)),echo "with gif_cond_exp_multisynapse of NEST instead of the package's model in NESTML: rates will differ")
+	$(BIN)/snakefold run $(CEREBELLUM)/$(DESCRIPTION).yaml --cores $(CORES) --quiet host reason
+	@echo "report: $(CURDIR)/results/$(DESCRIPTION)/report.html"
 
 lint: setup
 	$(BIN)/ruff check $(SOURCES)
@@ -43,4 +58,4 @@ benchmark: setup
 	for script in tests/benchmarks/*_*.py tests/benchmarks/packing.py; do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) .snakemake results .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CEREBELLUM) .snakemake results .pytest_cache .ruff_cache .hypothesis

@@ -1,23 +1,32 @@
 """Write the report: the circuit and its simulations on one self-contained page.
 
-Inputs: the results folder: build/, nodes/, edges/, simulations/; on SLURM, what sacct says of the runs.
+Inputs: the results folder: build/, nodes/, edges/, simulations/; rates that the description expects; on SLURM, what
+    sacct says of the runs.
 Outputs: report.html.
 Determinism: no random numbers, no time, but for what SLURM has accounted for.
 """
 
 import argparse
+import json
 
 from snakefold import job
 
 
 def main(
-    results: str, builds: list[str], cell_types: list[str], edge_sets: list[str], simulations: list[str], output: str
+    results: str,
+    builds: list[str],
+    cell_types: list[str],
+    edge_sets: list[str],
+    simulations: list[str],
+    expected_rates: str,
+    output: str,
 ) -> None:
     """Write the report."""
     from snakefold.cost import of_slurm
     from snakefold.report.page import write_report
 
-    write_report(results, cell_types, edge_sets, simulations, output, builds, of_slurm(results))
+    rates = json.loads(expected_rates)
+    write_report(results, cell_types, edge_sets, simulations, output, builds, of_slurm(results), rates)
 
 
 if __name__ == "__main__":
@@ -25,5 +34,6 @@ if __name__ == "__main__":
     parser.add_argument("--results", required=True)
     for name in ("builds", "cell-types", "edge-sets", "simulations"):
         parser.add_argument(f"--{name}", nargs="*", default=[])
+    parser.add_argument("--expected-rates", default="{}")
     parser.add_argument("--output", required=True)
     job.run(main, **vars(parser.parse_args()))

@@ -168,7 +168,7 @@ def place_inputs(plan: Plan, name: str) -> placing.Inputs:
 def connect_inputs(plan: Plan, name: str) -> connecting.Inputs:
     """Return what the tiles of a connectivity strategy read."""
     of = plan.connections[name]
-    nodes = [plan.nodes(t) for t in dict.fromkeys([*of.sources, *of.targets])]
+    nodes = [plan.nodes(t) for t in of.cell_types]
     edges, shapes = [plan.staged("edges", s) for s in of.reads], [plan.built("morphology", m) for m in of.morphologies]
     prepared = plan.path("prepare/connect", f"{name}.h5") if of.prepares else ""
     return connecting.Inputs(plan.built("connect", name), tuple(nodes), tuple(edges), tuple(shapes), prepared)

@@ -349,6 +349,7 @@ def test_references_between_files_are_relative_to_the_file_in_which_they_stand(r
     assert document.locate(("cell_types", "a", "x")) == f"{tmp_path}/parts/types.json:2"
     assert document.locate(("cell_types", "b", "z")) == f"{tmp_path}/main.yaml:2"
     assert document.folder_of(("cell_types", "a", "y")) == tmp_path / "parts"
+    assert document.top == tmp_path.resolve()
     assert [s.path.rpartition("/")[2] for s in document.sources] == ["main.yaml", "types.json", "more.yaml"]
     assert document.sources[0].size == (tmp_path / "main.yaml").stat().st_size
 

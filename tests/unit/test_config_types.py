@@ -277,6 +277,22 @@ def test_a_data_file_is_known_by_its_bytes_and_found_again_in_a_job(tmp_path):
     assert "missing cannot be read: No such file" in mistakes[0]
 
 
+def test_a_file_may_lie_above_the_part_of_the_description_that_names_it_but_not_above_all_parts(tmp_path):
+    own = tmp_path / "all/parts/one"
+    own.mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "all", own):
+        (folder / "a.bin").write_text(str(folder))
+        where = {"folder_of": lambda path: own, "top": tmp_path / "all"}
+        if folder == tmp_path:
+            got, mistakes = cast(types.FileOf(), "a.bin", **where)
+            assert got is INVALID and f"{own}/a.bin cannot be read" in mistakes[0]
+            continue
+        assert cast(types.FileOf(), "a.bin", **where)[0].path == folder / "a.bin"
+    (own / "a.bin").unlink()
+    assert cast(types.FileOf(), "../one/a.bin", **where)[0] is INVALID
+    assert cast(types.FileOf(), "a.bin", folder_of=lambda path: own)[0] is INVALID
+
+
 def test_the_digest_of_a_changed_file_is_another(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"one")

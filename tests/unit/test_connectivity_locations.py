@@ -81,6 +81,15 @@ def test_what_a_strategy_cannot_find_on_cells_is_said_before_anything_runs(descr
         load(write(tmp_path, described(*edits)))
 
 
+def test_a_shape_that_cannot_be_read_is_told_once(described, tmp_path):
+    (tmp_path / "pyr.swc").unlink()
+    tree = described(("cell_types.b.spatial.morphologies", ["pyr"]))
+    with pytest.raises(BrokenCircuit) as told:
+        load(write(tmp_path, tree))
+    (mistake,) = told.value.mistakes
+    assert "pyr.swc cannot be read" in str(mistake)
+
+
 def test_labels_that_a_strategy_does_not_look_at_are_a_warning(described, tmp_path):
     tree = described(("connectivity.a_to_b.presynaptic.morphology_labels", ["axon"]))
     (warning,) = [w for w in load(write(tmp_path, tree)).warnings if "ToTips" in str(w)]

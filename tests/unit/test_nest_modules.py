@@ -1,6 +1,8 @@
 """Extension modules: what is read off a NESTML file, what of it reaches a slice, and what compiling needs."""
 
+import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -282,3 +284,21 @@ def test_headers_that_are_missing_are_named_with_their_package():
     assert compilation._reason(said, ValueError("make")).endswith("(Debian: apt install libgsl-dev)")
     assert compilation._reason(["a.cpp:1: error: no such thing\n"], ValueError("make")) == "no such thing"
     assert compilation._reason([], ValueError("make")) == "ValueError: make"
+
+
+def test_units_that_stand_alone_get_a_number():
+    text = "a\n  x = 0 * pA\n  y = pow(2, -1) / ms * nS\n"
+    alone = [(2, text.splitlines()[1].index("pA")), (3, 19), (3, 24)]
+    assert compilation.with_numbers(text, alone) == "a\n  x = 0 * 1 pA\n  y = pow(2, -1) / 1 ms * 1 nS\n"
+
+
+def test_what_stands_in_for_the_headers_of_gsl_is_in_the_wheels_library(tmp_path):
+    declared = set(re.findall(r"\b(gsl_odeiv_[a-z0-9_]+)(?=\(|;\n)", compilation._GSL)) - {
+        f"gsl_odeiv_{word}" for word in ("system", "step_type", "step", "control", "evolve")
+    }
+    assert len(declared) == 11
+    library = next(Path(importlib.util.find_spec("nest").origin).parent.glob("nestkernel_api*.so")).read_bytes()
+    assert all(name.encode() in library for name in declared)
+    (tmp_path / "gsl_odeiv.h").write_text(compilation._GSL)
+    command = ["c++", "-Wall", "-Werror", "-fsyntax-only", "-x", "c++-header", str(tmp_path / "gsl_odeiv.h")]
+    assert subprocess.run(command, check=False).returncode == 0

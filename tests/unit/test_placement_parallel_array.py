@@ -38,6 +38,12 @@ def test_the_number_is_exact_and_somata_are_in_the_partition(tmp_path, n, spacin
     assert (position <= np.array([200, 100, 150]) - radius + 1e-3).all()
 
 
+def test_somata_may_be_as_thick_as_their_layer(tmp_path):
+    thin = edited(("partitions.top.thickness", 15.0), ("network.z", 85.0), tree=tree(20, 50, 10, 7.5))
+    position, _ = placed(tmp_path, thin)
+    assert position.shape == (20, 3) and (np.abs(position[:, 2] - 77.5) < 1e-4).all()
+
+
 def test_cells_lie_in_tilted_rows(tmp_path):
     position, _ = placed(tmp_path, tree(80, 25, 10, 2.0))
     rows = 8

@@ -174,6 +174,15 @@ def test_what_a_simulation_names_must_be_there(tmp_path, key, value, says):
     assert f"{tmp_path}/circuit.yaml:8: simulations.rest" in str(caught.value)
 
 
+def test_expected_rates_reach_the_report_alone(tmp_path):
+    before = plan_of(tmp_path, small())
+    plan = plan_of(tmp_path, edited(("simulations.rest.expected_rates", {"a": "= 2 * 4"})))
+    assert (before.expected_rates, plan.expected_rates) == ({}, {"rest": {"a": 8.0}})
+    assert plan.parts["simulate/rest"] == before.parts["simulate/rest"]
+    with pytest.raises(UserError, match=r'expected_rates\.q: "q" has no cell model here'):
+        plan_of(tmp_path, edited(("simulations.rest.expected_rates", {"q": 1})))
+
+
 def test_files_of_the_results(tmp_path):
     plan = plan_of(tmp_path, small())
     assert [f.removeprefix(f"{tmp_path}/results/circuit/") for f in plan.final_files()] == [

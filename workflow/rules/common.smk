@@ -1,5 +1,6 @@
 # Common: the plan of this run, made from the description by the process that the user started, and from then on frozen.
 # Guarantees: PLAN is the same in every process of a run; nothing runs if the description or the simulator says no.
+import json
 import re
 import sys
 

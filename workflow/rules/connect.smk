@@ -2,7 +2,7 @@
 # Guarantees: ordered by (target, source), independent of tiles and of the order of jobs; tiles and prepared files vanish.
 
 for name, strategy in PLAN.connections.items():
-    nodes = [PLAN.nodes(t) for t in dict.fromkeys([*strategy.sources, *strategy.targets])]
+    nodes = [PLAN.nodes(t) for t in strategy.cell_types]
     reads = [PLAN.staged("edges", s) for s in strategy.reads]
     morphologies = [PLAN.built("morphology", m) for m in strategy.morphologies]
     prepared = [PLAN.path("prepare/connect", f"{name}.h5")] if strategy.prepares else []

@@ -1,5 +1,5 @@
 # Report: what was built against what was wanted, and what the simulations did, on one page, R/report.html.
-# Guarantees: self-contained; a function of the results alone.
+# Guarantees: self-contained; a function of the results, and of the rates that the description expects.
 
 
 rule report:
@@ -20,10 +20,12 @@ rule report:
         cell_types=list(PLAN.cell_types),
         edge_sets=list(PLAN.edge_sets()),
         simulations=list(PLAN.simulations),
+        expected_rates=json.dumps(PLAN.expected_rates, sort_keys=True),
     conda:
         f"{ENVS}/report.yaml"
     message:
         "report: {output}"
     shell:
         "snakefold_job report --results {params.results:q} --builds {input.builds:q}"
-        " --cell-types {params.cell_types:q} --edge-sets {params.edge_sets:q} --simulations {params.simulations:q} --output {output:q} > {log:q} 2>&1"
+        " --cell-types {params.cell_types:q} --edge-sets {params.edge_sets:q} --simulations {params.simulations:q}"
+        " --expected-rates {params.expected_rates:q} --output {output:q} > {log:q} 2>&1"

@@ -42,11 +42,14 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
     for table in ("placement", "connectivity", "after_placement", "after_connectivity"):
         yield from _cycles(table, getattr(circuit, table))
     yield from _hook_faults(circuit)
+    last = [hook for simulation in circuit.simulations.values() for hook in simulation.after_simulation.values()]
+    for hook in (*circuit.after_connectivity.values(), *last):
+        loaded.warnings.extend(Mistake(what, hook.path) for what in hook.warnings())
     n_cells = loaded.n_cells()
     owners: dict[str, str] = {}
     not_placed: set[str] = set()
     for name, strategy in circuit.connectivity.items():
-        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types]
+        types_ = [*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types, *strategy.looks_at()]
         for cell_type in types_:
             if loaded.complete and not _made(circuit, cell_type) and cell_type not in not_placed:
                 not_placed.add(cell_type)
@@ -90,6 +93,9 @@ def _asked_faults(loaded: Loaded, strategy: ConnectivityStrategy) -> Iterator[Mi
 
 def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[str, set[str]]) -> Iterator[Mistake]:
     """Yield cell types without a shape where a strategy connects by shape, and labels that no point of a shape has."""
+    told = len(loaded.circuit.morphologies) < len(
+        loaded.document.tree.get("morphologies") or ()
+    )  # that some are broken
     for key in ("presynaptic", "postsynaptic"):
         side = getattr(strategy, key)
         wanted = side.morphology_labels
@@ -100,7 +106,7 @@ def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[s
             continue
         for i, cell_type in enumerate(side.cell_types):
             names = loaded.circuit.morphologies_on(cell_type)
-            if not names and loaded.circuit.placed_by(cell_type):
+            if not names and loaded.circuit.placed_by(cell_type) and not told:
                 what = f'"{cell_type}" has no morphology; say which: cell_types.{cell_type}.spatial.morphologies'
                 yield Mistake(what, (*strategy.path, key, "cell_types", i))
             known = {label for name in names for label in labels.get(name, ())}

@@ -43,6 +43,11 @@ def _shape(cls: str) -> tuple[str, ...]:
     )
 
 
+def _of_cerebellum(module: str, cls: str, registered: str) -> tuple[str, ...]:
+    """Return the names of a rule that the package cerebellar-models has, too."""
+    return (module, registered, cls, f"cerebellar_models.connectome.{module}.{cls}")
+
+
 BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "file": {"snakefold.topology.nrrd:Volume": _of_modules("nrrd", "NrrdDependencyNode", "bsb.storage._files", "bsb")},
     "region": {
@@ -162,6 +167,18 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.connectivity.shape_intersection:ShapeToMorphology": _of_geometry(
             "ShapeToMorphology", "shape_to_morphology", "shape_morphology_intersection"
         ),
+        "snakefold.contrib.cerebellum.to_glomerulus:MossyToGlomerulus": _of_cerebellum(
+            "to_glomerulus", "ConnectomeMossyGlomerulus", "mossy_glom"
+        ),
+        "snakefold.contrib.cerebellum.glomerulus_granule:GlomerulusToGranule": _of_cerebellum(
+            "glomerulus_granule", "ConnectomeGlomerulusGranule", "glom_gran"
+        ),
+        "snakefold.contrib.cerebellum.glomerulus_golgi:GlomerulusToGolgi": _of_cerebellum(
+            "glomerulus_golgi", "ConnectomeGlomerulusGolgi", "glom_golgi"
+        ),
+        "snakefold.contrib.cerebellum.golgi_glomerulus:GolgiToGlomerulus": _of_cerebellum(
+            "golgi_glomerulus", "ConnectomeGolgiGlomerulus", "golgi_glom"
+        ),
     },
     "shape": {
         f"snakefold.connectivity.shapes:{cls}": _shape(cls)
@@ -178,10 +195,17 @@ BUILT_IN: dict[str, dict[str, tuple[str, ...]]] = {
         "snakefold.connectivity.duplication:BidirectionalContact": _of_modules(
             "bidirectional_contact", "BidirectionalContact", "bsb.postprocessing", "bsb"
         ),
+        "snakefold.contrib.cerebellum.reports:StructureReport": _of_modules(
+            "struct_report", "RunStructureReport", "cerebellar_models.analysis.structure_analysis"
+        ),
     },
     "simulation": {"snakefold.nest.description:NestSimulation": ("nest", "NestSimulation")},
     "after_prepare": {},
-    "after_simulation": {},
+    "after_simulation": {
+        "snakefold.contrib.cerebellum.reports:SimulationReport": _of_modules(
+            "sim_report", "RunSimulationReport", "cerebellar_models.analysis.spike_plots"
+        ),
+    },
     "cell_parameter": {},
     "connection_parameter": {
         "snakefold.nest.parameters:DistanceDelay": _of_modules(

@@ -21,6 +21,7 @@ from snakefold.config.files import read_bytes
 from snakefold.config.nodes import Node
 from snakefold.errors import UserError
 
+STANDS_IN = {"cerebellar_models": "snakefold.contrib.cerebellum"}  # packages whose components are built in
 MOST_BYTES = 4_000_000  # of a file of components
 _PREFIX = "snakefold_user."  # of the modules that are executed from files: no other module is replaced by one
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -157,6 +158,8 @@ def load_all(tree: dict, build: context.BuildContext) -> list[tuple[str, str | N
         entry = entry.get("module") if isinstance(entry, dict) else entry
         if not isinstance(entry, str):
             continue  # the type of the attribute says so
+        if entry.partition(".")[0] in STANDS_IN:
+            continue
         name, file = _place_of(entry, build.folder_of(("components", i)))
         source = None
         try:

@@ -40,7 +40,7 @@ def load(path: str | Path) -> Loaded:
     while tree is not None and survivor is None:
         own = _names(tree)
         known = own if told["typed"] else names
-        build = BuildContext(folder_of=document.folder_of)
+        build = BuildContext(folder_of=document.folder_of, top=document.top)
         with building(build):
             circuit = _typed(tree, build, known)
             kind, found = "typed", list(build.mistakes)
@@ -146,7 +146,7 @@ def components_of(path: str | Path | None) -> Iterator[None]:
     UserError : the circuit, or one of its modules, cannot be read
     """
     document = parse(path) if path is not None else None
-    build = BuildContext(**({"folder_of": document.folder_of} if document else {}))
+    build = BuildContext(**({"folder_of": document.folder_of, "top": document.top} if document else {}))
     with building(build):
         if document:
             extensions.load_all(document.tree, build)

@@ -57,11 +57,17 @@ class Connection:
     sets: dict[str, tuple[str, str]]
     sources: tuple[str, ...]
     targets: tuple[str, ...]
+    looks_at: tuple[str, ...]
     tiles: int
     prepares: bool
     reads: tuple[str, ...]
     morphologies: tuple[str, ...]
     direct: bool
+
+    @property
+    def cell_types(self) -> list[str]:
+        """The cell types whose cells it reads."""
+        return list(dict.fromkeys([*self.sources, *self.targets, *self.looks_at]))
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Plan:
     ----------
     modules : extension modules that are compiled, by name
     libraries : of each simulation, those of its extension modules that are files, in their order
+    expected_rates : of each simulation that states some, the rates that the report compares with, Hz, by cell type
     """
 
     circuit: str
@@ -103,6 +110,7 @@ class Plan:
     simulations: tuple[str, ...]
     modules: dict[str, Part]
     libraries: dict[str, tuple[str, ...]]
+    expected_rates: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     needs: dict[str, Needs]
 

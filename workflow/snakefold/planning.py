@@ -66,9 +66,10 @@ def make(
         connections=connections,
         after_placement=after_placement,
         after_connectivity=after_connectivity,
-        simulations=tuple(sorted(_chosen(simulations, list(circuit.simulations)))),
+        simulations=(chosen := tuple(sorted(_chosen(simulations, list(circuit.simulations))))),
         modules={},
         libraries={},
+        expected_rates={name: rates for name in chosen if (rates := circuit.simulations[name].expected_rates)},
         warnings=tuple(str(w) for w in loaded.warnings),
         needs=_needs(loaded, placements, connections, parts, measures),
     )
@@ -104,7 +105,7 @@ def _needs(
         expected = parts[f"connect/{name}"].slice["expected"]
         n_edges |= {s: e[0] if e else needs.UNKNOWN_EDGES for s, e in expected.items()}
         n = sum(n_edges[s] for s in connection.sets) / connection.tiles
-        cells = sum(n_cells.get(t, 0) for t in {*connection.sources, *connection.targets})
+        cells = sum(n_cells.get(t, 0) for t in connection.cell_types)
         made[f"connect/{name}"] = needs.connecting(n, cells, circuit.connectivity[name].cost_per_edge_s)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
     for name, simulation in circuit.simulations.items():
@@ -242,6 +243,7 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
         sets=sets,
         sources=tuple(strategy.presynaptic.cell_types),
         targets=tuple(strategy.postsynaptic.cell_types),
+        looks_at=tuple(strategy.looks_at()),
         tiles=n_tiles,
         prepares=strategy.prepares(),
         reads=tuple(sorted({s for other in strategy.dependencies() for s in circuit.connectivity[other].edge_sets()})),

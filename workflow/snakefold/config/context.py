@@ -1,6 +1,7 @@
 """The context of one build of a typed tree: its mistakes, variables and shared resources, for as long as it lasts."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +22,7 @@ class BuildContext:
     variables : for expressions
     broken_variables : those of which it is told already that their value is wrong; None where any may be
     folder_of : the folder that file names at a path of the description are relative to
+    top : folder up to which files are looked for above that, None for nowhere above
     files : data files by digest, where a component is restored from its slice
     """
 
@@ -29,13 +31,28 @@ class BuildContext:
         variables: dict[str, float] | None = None,
         folder_of: Callable[[TreePath], Path] = lambda path: Path(),
         files: dict[str, Path] | None = None,
+        top: Path | None = None,
     ):
         self.mistakes: list[Mistake] = []
         self.variables = dict(variables or {})
         self.broken_variables: set[str] | None = set()
-        self.folder_of, self.files = folder_of, files
+        self.folder_of, self.files, self.top = folder_of, files, top
         self._resources: dict[object, object] = {}
         self._exits = contextlib.ExitStack()
+
+    def file_at(self, path: TreePath, name: str) -> Path:
+        """Return the file that a name at a path of the description means.
+
+        It is relative to the folder of the file in which it stands. Where it is not there, the folders above are tried,
+        up to the one that holds all files of the description: parts of a description may name files as they lie from
+        where the BSB is to be started.
+        """
+        folder = self.folder_of(path)
+        if self.top is None or (folder / name).exists():
+            return folder / name
+        steps = len(folder.resolve().parts) - len(self.top.parts)
+        above = (Path(os.path.normpath(folder.joinpath(*[".."] * n, name))) for n in range(1, steps + 1))
+        return next((file for file in above if file.exists()), folder / name)
 
     def mistake(self, path: TreePath, message: str, *lacks: TreePath) -> None:
         """Report a mistake, and what it complains is not there; the build continues."""

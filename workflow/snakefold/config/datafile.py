@@ -23,7 +23,7 @@ class DataFile:
 
 
 class FileOf(Type):
-    """The name of a data file, relative to the file of the description in which it stands."""
+    """The name of a data file, relative to the file of the description in which it stands (see `context.file_at`)."""
 
     says = "the name of a file"
 
@@ -36,11 +36,11 @@ class FileOf(Type):
             return DataFile(build.files[value["blake2b"]], value["blake2b"])
         if not isinstance(value, str):
             return wrong(path, "the name of a file", value)
-        file = build.folder_of(path) / value
         try:
+            file = build.file_at(path, value)
             return DataFile(file, file_digest(file))
         except (OSError, ValueError) as error:
-            build.mistake(path, f"{file} cannot be read: {getattr(error, 'strerror', error)}")
+            build.mistake(path, f"{build.folder_of(path) / value} cannot be read: {getattr(error, 'strerror', error)}")
             return INVALID
 
     def to_json(self, value):

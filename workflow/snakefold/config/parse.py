@@ -34,6 +34,11 @@ class Document:
         file = self.locate(path).rpartition(":")[0] or self.sources[0].path
         return Path(file).parent
 
+    @property
+    def top(self) -> Path:
+        """The folder that holds all files of the description."""
+        return Path(os.path.commonpath([Path(source.path).resolve().parent for source in self.sources]))
+
 
 def readings(path: TreePath) -> Iterator[TreePath]:
     """Yield the places where what a path names may stand, the exact one first, and then all that it stands in.

@@ -72,7 +72,7 @@ class PairTableOf(Type):
         return value.to_json()
 
     def _read(self, name: str, path: TreePath):
-        file = context.current().folder_of(path) / name
+        file = context.current().file_at(path, name)
         rows: dict[str, dict[str, float]] = {}
         try:
             status_of(file)

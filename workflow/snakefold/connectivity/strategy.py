@@ -46,12 +46,14 @@ class Given:
     ----------
     prepared : the arrays of its `prepare` step
     edges : edge sets of the strategies that it depends on, by name (`sonata.edges.Edges`)
+    cells : all cells of the types that it looks at besides those that it connects, by type
     morphologies : of the cells on the sides that it is `shaped` by, by name; each is read when it is asked for
     numbers : where it deals out fixed totals (`deal`), the number of synapses of this chunk by pair of types
     """
 
     prepared: Mapping[str, np.ndarray] = field(default_factory=dict)
     edges: Mapping[str, object] = field(default_factory=dict)
+    cells: Mapping[str, Cells] = field(default_factory=dict)
     morphologies: Mapping[str, Morphology] = field(default_factory=dict)
     numbers: Mapping[Pair, int] = field(default_factory=dict)
 
@@ -213,6 +215,10 @@ class ConnectivityStrategy(Node):
         """Return the strategies whose edge sets it reads: they are in `Given.edges`."""
         return list(self.depends_on)
 
+    def looks_at(self) -> list[str]:
+        """Return cell types whose cells it reads besides those that it connects: they are in `Given.cells`."""
+        return []
+
     def sides_shaped(self) -> dict[str, Side]:
         """Return the sides of whose cells it reads the morphologies, by the keys of the description."""
         return {side: getattr(self, side) for side in self.shaped}
@@ -307,6 +313,10 @@ class AfterConnectivity(Node):
         doc="Hooks that come before; otherwise they run in the order of their names.",
     )
     rng = drawn_with()
+
+    def warnings(self) -> list[str]:
+        """Return what a user should know."""
+        return []
 
     def effect(self, sets: Mapping[str, Pair]) -> Effect:
         """Return what it does with edge sets: what its attributes say, or what follows from them.

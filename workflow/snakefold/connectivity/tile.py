@@ -28,7 +28,7 @@ class Inputs:
     Attributes
     ----------
     build : file of the strategy's part
-    nodes : node files of its cell types
+    nodes : node files of its cell types, and of those that it looks at
     edges : edges files of the sets that it depends on
     morphologies : files of the parts of the morphologies that it reads
     prepared : file of its prepare step, or ""
@@ -94,7 +94,8 @@ class Connecting:
     def given(self, **more: object) -> Given:
         """Return what the strategy may read besides the cells."""
         edges = {e.name: e for e in map(Edges, self.inputs.edges)}
-        return Given(edges=edges, morphologies=build.Morphologies(self.inputs.morphologies), **more)
+        cells = {t: self.populations[t].all for t in self.strategy.looks_at()}
+        return Given(edges=edges, cells=cells, morphologies=build.Morphologies(self.inputs.morphologies), **more)
 
     def write(self, path: str | Path, name: str, n_edges: int, blocks) -> None:
         """Write the final edges file of one of its sets."""

@@ -2,8 +2,12 @@
 
 NESTML generates C++ and has CMake build it with what `nest-config` says. That of NEST's wheel speaks of folders of the
 machine it was built on. Where it does not work, and the package has NEST's headers in it, a stand-in takes its place:
-with the package's own headers, the ABI of strings that its library was built with, a declaration of the one type of
-libltdl's that they need, and without Boost, of which they use nothing that changes the layout of a class.
+with the package's own headers, the ABI of strings that its library was built with, declarations of the one type of
+libltdl's and of what models need of the GNU Scientific Library (which is in the package, without its headers), where
+these are not installed, and without Boost, of which they use nothing that changes the layout of a class.
+
+Up to version 8 of NESTML, a unit could stand alone in an expression, as in `0 * pA`; since version 9 it has to follow a
+number. Files from before are read as they were meant: a unit that stands alone is one of it.
 """
 
 import contextlib
@@ -15,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snakefold import hdf5
@@ -41,6 +45,35 @@ case "$1" in
 --static-libraries) echo OFF ;;
 *) exit 1 ;;
 esac
+"""
+
+# Of the GNU Scientific Library, since its version 1: what NESTML's integrators call.
+_GSL = """#ifndef GSL_STAND_IN
+#define GSL_STAND_IN
+#include <stddef.h>
+enum { GSL_SUCCESS = 0, GSL_FAILURE = -1, GSL_CONTINUE = -2, GSL_EDOM = 1, GSL_EBADFUNC = 9 };
+extern "C" {
+typedef struct { int (*function)(double, const double*, double*, void*);
+                 int (*jacobian)(double, const double*, double*, double*, void*);
+                 size_t dimension; void* params; } gsl_odeiv_system;
+typedef struct gsl_odeiv_step_type_s gsl_odeiv_step_type;
+typedef struct gsl_odeiv_step_s gsl_odeiv_step;
+typedef struct gsl_odeiv_control_s gsl_odeiv_control;
+typedef struct gsl_odeiv_evolve_s gsl_odeiv_evolve;
+extern const gsl_odeiv_step_type* gsl_odeiv_step_rkf45;
+gsl_odeiv_step* gsl_odeiv_step_alloc(const gsl_odeiv_step_type*, size_t);
+int gsl_odeiv_step_reset(gsl_odeiv_step*);
+void gsl_odeiv_step_free(gsl_odeiv_step*);
+gsl_odeiv_control* gsl_odeiv_control_y_new(double, double);
+int gsl_odeiv_control_init(gsl_odeiv_control*, double, double, double, double);
+void gsl_odeiv_control_free(gsl_odeiv_control*);
+gsl_odeiv_evolve* gsl_odeiv_evolve_alloc(size_t);
+int gsl_odeiv_evolve_reset(gsl_odeiv_evolve*);
+int gsl_odeiv_evolve_apply(gsl_odeiv_evolve*, gsl_odeiv_control*, gsl_odeiv_step*, const gsl_odeiv_system*,
+                           double*, double, double*, double*);
+void gsl_odeiv_evolve_free(gsl_odeiv_evolve*);
+}
+#endif
 """
 
 
@@ -103,6 +136,12 @@ def _check_tools(source: Path) -> None:
 
 def _generate(folder: Path, source: Path, module: str, models: list[Model], threads: int) -> None:
     """Have NESTML check the models, then generate and build the module in folder/installed."""
+    if alone := _units_alone(_errors_of(folder, "none", module, {})[0]):
+        text = (folder / "models.nestml").read_text(encoding="utf-8")
+        (folder / "models.nestml").write_text(with_numbers(text, alone), encoding="utf-8")
+        print(
+            f"{source}: units that stand alone, as before NESTML 9, are taken as one of them: {len(alone)}", flush=True
+        )
     _run_nestml(folder, source, "none", module, {})
     options = {
         "nest_path": str(_nest_path(folder)),
@@ -116,7 +155,42 @@ def _generate(folder: Path, source: Path, module: str, models: list[Model], thre
     _run_nestml(folder, source, "NEST", module, options)
 
 
+def with_numbers(text: str, alone: Iterable[tuple[int, int]]) -> str:
+    """Return a text in NESTML with a 1 before the units that stand alone.
+
+    Parameters
+    ----------
+    alone : (line, column) of the units, from 1 and from 0
+    """
+    lines = text.splitlines(keepends=True)
+    for line, column in sorted(alone, reverse=True):
+        row = lines[line - 1]
+        lines[line - 1] = f"{row[:column]}1 {row[column:]}"
+    return "".join(lines)
+
+
+def _units_alone(errors: list[tuple]) -> set[tuple[int, int]]:
+    """Return where units stand alone, if there is no other error."""
+    from pynestml.utils.messages import MessageCode
+
+    code = getattr(MessageCode, "NO_SOLITARY_PHYSICAL_UNITS", None)
+    if not all(found is code and at is not None for found, at, _ in errors):
+        return set()
+    return {(at.get_start_line(), at.get_start_column()) for _, at, _ in errors}
+
+
 def _run_nestml(folder: Path, source: Path, target: str, module: str, options: dict) -> None:
+    errors, failure = _errors_of(folder, target, module, options)
+    if errors:
+        raise UserError(dict.fromkeys(Mistake(str(text), where=_place(source, at)) for _, at, text in errors))
+    said = [path.read_text(errors="replace") for path in sorted((folder / "said").glob("*"))]
+    print(*said, sep="\n", flush=True)
+    if failure is not None:
+        raise UserError(f"cannot be compiled: {_reason(said, failure)}", where=str(source)) from failure
+
+
+def _errors_of(folder: Path, target: str, module: str, options: dict) -> tuple[list[tuple], BaseException | None]:
+    """Run NESTML; return (code, place, message) of its errors, and what it raised."""
     from pynestml.frontend import pynestml_frontend as frontend
     from pynestml.utils.logger import Logger, LoggingLevel
 
@@ -133,12 +207,7 @@ def _run_nestml(folder: Path, source: Path, target: str, module: str, options: d
         frontend.process()
     except (Exception, SystemExit) as error:  # NESTML ends the process, and raises whatever it is that it meets
         failure = error
-    if found := Logger.get_messages(level=LoggingLevel.ERROR):
-        raise UserError(dict.fromkeys(Mistake(str(text), where=_place(source, at)) for *_, at, text in found))
-    said = [path.read_text(errors="replace") for path in sorted((folder / "said").glob("*"))]
-    print(*said, sep="\n", flush=True)
-    if failure is not None:
-        raise UserError(f"cannot be compiled: {_reason(said, failure)}", where=str(source)) from failure
+    return [(code, at, text) for *_, code, at, text in Logger.get_messages(level=LoggingLevel.ERROR)], failure
 
 
 def _place(source: Path, at: object) -> str:
@@ -191,9 +260,12 @@ def _works(config: str) -> bool:
 def _stand_in(folder: Path, package: Path, config: str | None) -> Path:
     """Write a nest-config for a package that has NEST's headers in it, and return its folder."""
     (folder / "bin").mkdir(parents=True)
-    (folder / "more").mkdir()
+    (folder / "more/gsl").mkdir(parents=True)
     (folder / "package").symlink_to(package)  # a path without blanks
     (folder / "more/ltdl.h").write_text("typedef struct lt__handle* lt_dlhandle;\n")
+    for name in ("gsl_errno.h", "gsl_matrix.h", "gsl_odeiv.h"):
+        text = _GSL if name == "gsl_odeiv.h" else '#include "gsl_odeiv.h"\n'
+        (folder / "more/gsl" / name).write_text(text)
     (folder / "more/without_boost.h").write_text('#include "config.h"\n#undef HAVE_BOOST\n')
     flags = [(config and _said(config, "--cflags")) or _FLAGS]
     library = next(package.glob("nestkernel_api*.so"), None)

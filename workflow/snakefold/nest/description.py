@@ -93,6 +93,13 @@ class NestSimulation(Node):
     devices = Attribute(
         types.DictOf(Component("device", "device", "external")), default=lambda node: {}, doc="Stimuli and recorders."
     )
+    expected_rates = Attribute(
+        types.DictOf(types.number(min=0)),
+        default=lambda node: {},
+        unit="Hz",
+        semantic=False,
+        doc="Mean rates that the report compares with, by cell type, as published ones; they change no result.",
+    )
     after_prepare = Attribute(
         types.DictOf(Component("after_prepare", "strategy")),
         default=lambda node: {},
@@ -133,6 +140,10 @@ class NestSimulation(Node):
                     f'no cell type "{name}"{did_you_mean(name, cell_types)} (cell types: {listed(cell_types)})',
                     ("cell_types", name),
                 )
+        for name in self.expected_rates:
+            if name not in self.cell_models:
+                message = f'"{name}" has no cell model here (cell_models: {listed(simulated)})'
+                build.mistake((*self.path, "expected_rates", name), message, (*self.path, "cell_models", name))
         relaxation = {name: getattr(self, name) for name in WAVEFORM_RELAXATION if getattr(self, name) is not None}
         verbosity = self.verbosity.removeprefix("M_")
         devices = {name: self.devices[name].resolved(simulated, n_cells or {}, rng) for name in sorted(self.devices)}

@@ -50,6 +50,10 @@ class AfterSimulation(Node):
         """Return the names of the files that it makes."""
         raise NotImplementedError
 
+    def warnings(self) -> list[str]:
+        """Return what a user should know."""
+        return []
+
     def postprocess(self, results: Path, output: Path, rng: np.random.Generator) -> None:
         """Make the files.
 

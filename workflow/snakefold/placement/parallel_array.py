@@ -66,7 +66,7 @@ class ParallelArrayPlacement(WholePlacement):
         return max(1, ceil(extent[0] / self.spacing_x))
 
     def _fault(self, cell_type: str, n: int, radius: float, extent: np.ndarray) -> str:
-        if (extent <= 2 * radius).any():
+        if (extent[:2] <= 2 * radius).any() or extent[2] < 2 * radius * (1 - 1e-9):
             return f'a soma of "{cell_type}", {2 * radius:g} um wide, does not fit into {extent.tolist()} um'
         if extent[0] > _MOST_ROWS * self.spacing_x:
             what = f"{extent[0]:g} um would have too many rows (at most {_MOST_ROWS:.0e})"
@@ -109,7 +109,7 @@ class ParallelArrayPlacement(WholePlacement):
         made = np.empty((n, 3))
         made[:, 0] = x.ravel()[taken]
         made[:, 1] = y[taken // rows] + max(room, 0.0) * (rng.random(n) - 0.5)
-        made[:, 2] = rng.random(n) * (extent[2] - 2 * radius)
+        made[:, 2] = rng.random(n) * max(extent[2] - 2 * radius, 0.0)
         return made + radius
 
 

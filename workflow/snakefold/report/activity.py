@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ class Population:
     """One simulated cell type; n_recorded, spikes, rate and cv are None where no spikes were recorded.
 
     n_recorded : how many cells' spikes were recorded: those that rate and cv are of
+    expected : rate that the description expects, Hz; None where it says nothing
     """
 
     name: str
@@ -35,6 +36,14 @@ class Population:
     n_spikes: int | None = None
     rate: Summary | None = None
     cv: Summary | None = None
+    expected: float | None = None
+
+    @property
+    def deviation(self) -> float | None:
+        """By how much, in percent, the rate deviates from the one expected; None where that cannot be said."""
+        if self.rate is None or not self.expected:
+            return None
+        return 100 * (self.rate.mean / self.expected - 1)
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,15 @@ class Activity:
     versions: dict[str, str]
 
 
-def read_activity(results: Path, name: str, n_cells: Mapping[str, int]) -> Activity:
+def read_activity(
+    results: Path, name: str, n_cells: Mapping[str, int], expected: Mapping[str, float] | None = None
+) -> Activity:
     """Read a simulation.
 
     Parameters
     ----------
     n_cells : cell type -> number of cells
+    expected : cell type -> rate that the description expects, Hz
     """
     part = build.read(results / "build" / "simulate" / f"{name}.h5")
     folder = results / "simulations" / name
@@ -90,6 +102,7 @@ def read_activity(results: Path, name: str, n_cells: Mapping[str, int]) -> Activ
     models = part.slice.get("cells", {})
     simulated = sorted({*models, *spikes} & n_cells.keys())
     within = window(float(run["duration"]))
+    found = [_population(t, n_cells[t], models, n_recorded.get(t), spikes.get(t), within) for t in simulated]
     return Activity(
         name=name,
         duration=float(run["duration"]),
@@ -97,7 +110,7 @@ def read_activity(results: Path, name: str, n_cells: Mapping[str, int]) -> Activ
         threads=run.get("threads"),
         digest=part.digest,
         window=within,
-        populations=[_population(t, n_cells[t], models, n_recorded.get(t), spikes.get(t), within) for t in simulated],
+        populations=[replace(p, expected=(expected or {}).get(p.name)) for p in found],
         raster=_raster(spikes, n_recorded, float(run["duration"])),
         recordings=_recordings(folder, config, n_cells),
         versions=_versions(_json(folder / "provenance.json")),

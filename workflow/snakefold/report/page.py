@@ -1,8 +1,8 @@
 """The page: what is wanted, built and simulated, read from a results folder and written as one HTML file.
 
-The page is a function of the results alone: no time, no path, no random number; equal results are equal bytes. Where
-SLURM has accounted for the jobs, it also says what they have cost. It needs neither network nor scripts, and no other
-file.
+The page is a function of the results and of the rates that the description expects: no time, no path, no random
+number; equal results are equal bytes. Where SLURM has accounted for the jobs, it also says what they have cost. It
+needs neither network nor scripts, and no other file.
 """
 
 from collections.abc import Mapping
@@ -95,6 +95,7 @@ def write_report(
     output: str,
     builds: list[str] | None = None,
     costs: Mapping[str, object] | None = None,
+    expected_rates: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Write the report of a circuit.
 
@@ -105,6 +106,7 @@ def write_report(
     output : the HTML file
     builds : files of the build phase that belong to the circuit; None for all that lie in its results
     costs : what the jobs of rules have cost, rule -> `cost.Cost`
+    expected_rates : simulation -> cell type -> rate that is compared with, Hz
 
     Raises
     ------
@@ -114,7 +116,8 @@ def write_report(
 
     folder = Path(results)
     circuit = read_circuit(folder, sorted(cell_types), sorted(edge_sets), builds)
-    activities = [read_activity(folder, name, circuit.n_cells) for name in sorted(simulations)]
+    expected = expected_rates or {}
+    activities = [read_activity(folder, n, circuit.n_cells, expected.get(n, {})) for n in sorted(simulations)]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

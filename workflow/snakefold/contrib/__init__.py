@@ -1,0 +1,1 @@
+"""Components for particular circuits; they are imported where a description names them."""
