@@ -36,7 +36,7 @@ def test_the_distance_of_segments_is_that_of_their_nearest_points(grid, exact, s
     ends = np.array(grid, float).reshape(4, 3)
     if not exact:
         ends += np.random.default_rng(seed).standard_normal((4, 3))
-    distance2, s, t = distances2(*ends[:, None])
+    distance2, s, t = distances2(*ends[..., None])
     assert np.sqrt(distance2[0]) == pytest.approx(apart(*ends), abs=1e-9)
     assert 0 <= s[0] <= 1 and 0 <= t[0] <= 1
     p1, q1, p2, q2 = ends

@@ -55,7 +55,7 @@ def expected(of, sources, targets, shapes):
             shape = shapes[NAMES[cells_.morphology[cell]]]
             turns = np.repeat(cells_.rotations[cell][None], 2, axis=0)
             ends += list(turned_by(turns, shape.points[[point - 1, point]]) + cells_.positions[cell].astype(float))
-        _, *along = distances2(*np.array(ends)[:, None])
+        _, *along = distances2(*np.array(ends)[..., None])
         for cells_, side, point, fraction in zip((sources, targets), SIDES, points, along, strict=True):
             shape = shapes[NAMES[cells_.morphology[pairs[k][SIDES.index(side)]]]]
             row += [float(v[0]) for v in locate(side, shape, np.array([point]), fraction).values()]

@@ -122,7 +122,7 @@ class Placed:
 
     Attributes
     ----------
-    start, end : (n, 3) float64, um, of the segments of all cells
+    start, end : (3, n) float64, um, of the segments of all cells
     radius : (n,) float64, um
     levels : the last has one node for each cell
     """
@@ -140,47 +140,44 @@ class Placed:
         for code in np.unique(codes):
             which = np.flatnonzero(codes == code)
             order.append(which)
-            parts.append(_where(bodies, cells[which], bodies.segments[code]))
-            towers.append(_tower(*parts[-1], reach))
-        n_cells = [len(which) for which in order]
+            of = bodies.segments[code]
+            ends = [_where(bodies, cells[which], points) for points in (of.start, of.end)]
+            parts.append((*(points.reshape(3, -1) for points in ends), np.tile(of.radius, len(which))))
+            towers.append(_tower(*ends, of.radius + reach))
+        back = np.argsort(np.concatenate(order))  # from the order of morphologies to that of cells
         levels = []
         for i in range(max(map(len, towers))):
             corners = [tower[min(i, len(tower) - 1)] for tower in towers]
-            n = np.repeat([c.shape[1] for c in corners], n_cells)
-            back = np.argsort(np.concatenate(order))  # from the order of morphologies to that of cells
-            levels.append(
-                Level((np.cumsum(n) - n)[back], n[back], np.concatenate([c.reshape(-1, 6) for c in corners]).T.copy())
-            )
-        start, end, radius = (
-            np.concatenate([part[i].reshape(-1, *part[i].shape[2:]) for part in parts]) for i in range(3)
-        )
-        return cls(start, end, radius, tuple(levels))
+            n = np.concatenate([np.full(c.shape[1], c.shape[2]) for c in corners])
+            joined = np.concatenate([c.reshape(6, -1) for c in corners], axis=1)
+            levels.append(Level((np.cumsum(n) - n)[back], n[back], joined))
+        return cls(*(np.concatenate(values, axis=-1) for values in zip(*parts, strict=True)), tuple(levels))
 
     def level(self, i: int) -> Level:
         """Return a level; above the last, all are alike."""
         return self.levels[min(i, len(self.levels) - 1)]
 
 
-def _where(bodies: Bodies, cells: np.ndarray, of: Segments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return start, end, (n_cells, n, 3), and radius, (n_cells, n), of the segments of cells of one morphology."""
-    ends = [np.broadcast_to(points, (len(cells), len(of), 3)) for points in (of.start, of.end)]
-    if bodies.rotations is not None:
-        turns = np.repeat(bodies.rotations[cells], len(of), axis=0)
-        ends = [turned_by(turns, points.reshape(-1, 3)).reshape(points.shape) for points in ends]
-    start, end = (points + bodies.positions[cells, None] for points in ends)
-    return start, end, np.broadcast_to(of.radius, (len(cells), len(of)))
+def _where(bodies: Bodies, cells: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return (3, n_cells, n) float64, um: where points of a morphology, (n, 3), of some of its cells are."""
+    places = bodies.positions[cells].T[:, :, None]
+    if bodies.rotations is None:
+        return places + points.T[:, None]
+    axes = [turned_by(bodies.rotations[cells], np.tile(axis, (len(cells), 1))) for axis in np.eye(3)]
+    x, y, z = points.T
+    return np.stack(
+        [places[i] + axes[0][:, i, None] * x + axes[1][:, i, None] * y + axes[2][:, i, None] * z for i in range(3)]
+    )
 
 
-def _tower(start: np.ndarray, end: np.ndarray, radius: np.ndarray, reach: float) -> list[np.ndarray]:
-    """Return the corners of boxes, (n_cells, n, 6), level by level: around segments, and halves as many, up to one."""
-    wide = radius[..., None] + reach
-    levels = [np.concatenate([np.minimum(start, end) - wide, np.maximum(start, end) + wide], axis=-1)]
-    while (n := levels[-1].shape[1]) > 1:
-        below = levels[-1]
-        left, right = below[:, ::2], below[:, 1::2]
+def _tower(start: np.ndarray, end: np.ndarray, wide: np.ndarray) -> list[np.ndarray]:
+    """Return the corners of boxes, (6, n_cells, n), level by level: around segments, and half as many, up to one."""
+    levels = [np.concatenate([np.minimum(start, end) - wide, np.maximum(start, end) + wide])]
+    while (n := levels[-1].shape[2]) > 1:
+        left, right = levels[-1][..., ::2], levels[-1][..., 1::2]
         above = left.copy()
-        above[:, : n // 2, :3] = np.minimum(left[:, : n // 2, :3], right[..., :3])
-        above[:, : n // 2, 3:] = np.maximum(left[:, : n // 2, 3:], right[..., 3:])
+        np.minimum(left[:3, :, : n // 2], right[:3], out=above[:3, :, : n // 2])
+        np.maximum(left[3:, :, : n // 2], right[3:], out=above[3:, :, : n // 2])
         levels.append(above)
     return levels
 
@@ -220,9 +217,9 @@ def contacts(
         for pair, i, j in _near(*placed, of_source, of_target):
             first, second = placed[0].levels[0].first[of_source[pair]], placed[1].levels[0].first[of_target[pair]]
             one, two = first + i, second + j
-            distance2, s, t = distances2(
-                placed[0].start[one], placed[0].end[one], placed[1].start[two], placed[1].end[two]
-            )
+            own_ends = placed[0].start.take(one, axis=1), placed[0].end.take(one, axis=1)
+            other_ends = placed[1].start.take(two, axis=1), placed[1].end.take(two, axis=1)
+            distance2, s, t = distances2(*own_ends, *other_ends)
             near = distance2 <= (placed[0].radius[one] + placed[1].radius[two] + reach) ** 2
             pair, i, j, s, t = (x[near] for x in (pair, i, j, s, t))
             yield Contacts(
@@ -282,7 +279,7 @@ def distances2(
 
     Parameters
     ----------
-    p1, q1, p2, q2 : (n, 3), um
+    p1, q1, p2, q2 : (3, n), um
 
     Returns
     -------
@@ -296,12 +293,12 @@ def distances2(
     s = np.where(skew, np.clip((b * f - c * e) / np.where(skew, across, 1.0), 0, 1), 0.0)
     t = np.clip(_over(b * s + f, e), 0, 1)
     s = np.clip(_over(b * t - c, a), 0, 1)
-    apart = r + s[:, None] * d1 - t[:, None] * d2
+    apart = r + s * d1 - t * d2
     return _dot(apart, apart), s, t
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _over(a: np.ndarray, length2: np.ndarray) -> np.ndarray:
