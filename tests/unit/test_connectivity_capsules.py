@@ -112,7 +112,7 @@ def test_contacts_are_the_same_in_small_blocks(name, monkeypatch):
 
 def test_segments_lie_between_points_that_follow_each_other_on_a_branch_and_are_both_wanted():
     shape = tree(np.random.default_rng(2), 9)
-    wanted = np.flatnonzero(shape.labelled(["even"]))
+    wanted = np.flatnonzero(np.random.default_rng(3).random(len(shape)) < 0.7)
     found = in_order(shape, wanted)
     by_hand = [
         p for p in range(1, len(shape)) if shape.branch_of[p] == shape.branch_of[p - 1] and {p, p - 1} <= {*wanted}

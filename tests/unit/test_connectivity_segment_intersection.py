@@ -11,7 +11,7 @@ from snakefold.connectivity.segment_intersection import SegmentIntersection
 from snakefold.connectivity.strategy import Given
 from snakefold.morphology.rotations import turned_by
 from test_connectivity_capsules import brute
-from trees import cells, tree
+from trees import ShapedCells, cells, tree
 
 NAMES = ("", "p", "q", "r")
 SIDES = (EFFERENT, AFFERENT)
@@ -127,6 +127,25 @@ def test_cells_without_candidates_and_no_cells_at_all(shapes):
         assert len(made.source) == len(made.target) == 0
     nowhere = strategy(presynaptic={"morphology_labels": ["nothing"]})
     assert len(connected(nowhere, near, near, shapes).source) == 0
+
+
+def test_cells_whose_boxes_are_apart_meet_within_the_contact_distance(shapes):
+    one = ShapedCells([[0, 0, 0]], ("p",))
+    width = np.ptp(shapes["p"].points[:, 0])
+    other = ShapedCells([[width + 10, 0, 0]], ("p",))
+    assert len(connected(strategy(contact_distance=1), one, other, shapes).source) == 0
+    assert len(connected(strategy(contact_distance=500), one, other, shapes).source) == len(shapes["p"].segments()) ** 2
+
+
+def test_with_a_seed_of_its_own_each_chunk_draws_anew(shapes):
+    sources = cells(np.random.default_rng(6), 40, 5, ("p",))
+    targets = cells(np.random.default_rng(7), 10, 5, ("p",))
+    one = strategy(seed=3, affinity=0.5, contact_distance=100)
+    kept = []
+    for first in (0, 10):
+        targets.first = first
+        kept.append(pairs_of(connected(one, sources, targets, shapes)))
+    assert kept[0] != kept[1]
 
 
 def test_a_seed_of_its_own_replaces_the_stream(shapes):

@@ -183,6 +183,8 @@ def test_clouds_are_those_of_one_cell_after_another():
     parts = [clouds(rng, node.shapes, numbers, n) for n in (3, 1, 3)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
     assert whole.shape == (7, sum(numbers), 3)
+    twice = clouds(np.random.default_rng(5), [node.shapes[0]] * 2, [50, 50], 3)
+    assert len(np.unique(twice.reshape(-1, 3), axis=0)) == 300  # the points of each shape are its own
     assert node.shapes[0].inside(*whole[:, : numbers[0]].T).all()
     assert node.shapes[1].inside(*whole[:, numbers[0] :].T).all()
 

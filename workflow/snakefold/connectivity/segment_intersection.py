@@ -90,12 +90,11 @@ class SegmentIntersection(ConnectivityStrategy):
         source, target = (np.concatenate([part[i] for part in parts]) for i in range(2))
         found = [part[2] for part in parts]
         of = Contacts(*(np.concatenate([getattr(f, name) for f in found]) for name in Contacts.__dataclass_fields__))
-        order = np.lexsort((of.target_point, of.source_point, source, target))
         own = (source, of.source_point, of.source_fraction), (target, of.target_point, of.target_fraction)
         made = {}
         for side, there, values in zip(SIDES.values(), cells, own, strict=True):
-            made |= located(side, there, given.morphologies, *(value[order] for value in values))
-        return Synapses(source[order], target[order], made)
+            made |= located(side, there, given.morphologies, *values)
+        return Synapses(source, target, made)
 
     def _bodies(self, side: str, cells: Cells, given: Given, arrays: Mapping[str, np.ndarray]) -> Bodies:
         names = cells.morphologies
