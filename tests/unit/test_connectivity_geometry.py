@@ -96,3 +96,20 @@ def test_mistakes_are_told_before_anything_runs(tmp_path, key, value, said):
 def test_labels_of_shapes_are_looked_at_without_a_warning(tmp_path):
     edit = ("connectivity.c.postsynaptic.morphology_labels", ["soma"])
     assert load(write(tmp_path, described(tmp_path, "shape_to_shape", edit))).warnings == []
+
+
+def test_tiles_are_chosen_by_a_guess_of_the_number_of_synapses(tmp_path):
+    """The guess takes cells to be anywhere in the network: within a factor of 2 of what two layers have."""
+    tree = described(tmp_path, "shape_to_shape")
+    plan = run(plan_of(tmp_path, tree, None))
+    assert plan.connections["c"].tiles == 1
+    circuit = load(write(tmp_path, tree)).circuit
+    strategy, n_cells = circuit.connectivity["c"], {"a": 120, "b": 48}
+    guess = sum(strategy.guess(pair, n_cells) for pair in plan.connections["c"].sets.values())
+    assert 0.5 < guess / sum(Edges(plan.edges(edge_set)).n for edge_set in plan.connections["c"].sets) < 2
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_many_cells_are_connected_in_several_tiles(name, tmp_path):
+    edits = ("cell_types.a.spatial.count", 200_000), ("cell_types.a.spatial.radius", 0.1)
+    assert plan_of(tmp_path, described(tmp_path, name, *edits), None).connections["c"].tiles > 1

@@ -15,6 +15,7 @@ from snakefold.connectivity.sampling import share_of, some_of_each
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Synapses
 from snakefold.streams import stream
 
+REACH, CONTACTS = 200.0, 5.0  # um, and of a pair of cells that near: typical ones, to guess by
 SIDES = {"presynaptic": EFFERENT, "postsynaptic": AFFERENT}
 
 
@@ -46,6 +47,11 @@ class SegmentIntersection(ConnectivityStrategy):
     seed = Attribute(
         types.integer(min=0), doc="Seed of its own; without, it draws with the root seed, or the one named under rng."
     )
+
+    def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
+        network = self.root().network
+        near = np.prod([min(REACH / side, 1.0) for side in (network.x, network.y, network.z)])
+        return float(n_cells[pair[0]] * n_cells[pair[1]] * near * self.affinity * CONTACTS)
 
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         arrays = {}

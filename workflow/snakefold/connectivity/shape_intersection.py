@@ -5,7 +5,7 @@ the other side's shapes is a contact. `affinity` is the share of the contacts of
 `pruning_ratio` that of what is left of all contacts of a chunk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +16,13 @@ from snakefold.config.nodes import Attribute
 from snakefold.connectivity.boxes import Boxes, around, blocks
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
 from snakefold.connectivity.sampling import share_of, some_of_each
-from snakefold.connectivity.shapes import MOST_POINTS, ShapesComposition, bounds, clouds, inside
+from snakefold.connectivity.shapes import MOST_POINTS, Shape, ShapesComposition, bounds, clouds, inside
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.errors import did_you_mean, listed
 from snakefold.morphology.rotations import turned_by
 from snakefold.topology.chunks import counted
 
+POINTS = 500.0  # of a morphology: a typical number, to guess by
 MOST_AT_ONCE = 1 << 16  # points that are tested together: what fits a cache is faster
 
 
@@ -45,7 +46,7 @@ class ShapeSide(Side):
     )
 
     @property
-    def shapes(self):
+    def shapes(self) -> list[Shape]:
         """The shapes that may be connected."""
         return self.shapes_composition.labelled(self.morphology_labels)
 
@@ -75,6 +76,12 @@ class _Shaped(ConnectivityStrategy):
     affinity = Attribute(types.fraction(), required=True, doc="Share of the contacts of two cells that are kept.")
     pruning_ratio = Attribute(types.fraction(), required=True, doc="Share of these that are connections.")
 
+    def met(self, pair: Pair, n_cells: Mapping[str, int], n_points: float, shapes: list[Shape]) -> float:
+        """Return how many synapses there are where as many points of each cell lie anywhere in the network."""
+        network = self.root().network
+        share = min(sum(shape.volume for shape in shapes) / (network.x * network.y * network.z), 1.0)
+        return n_cells[pair[0]] * n_cells[pair[1]] * n_points * share * self.affinity * self.pruning_ratio
+
     def streams(self, rng: np.random.Generator, pair: int) -> list[np.random.Generator]:
         """Return the streams of a pair of types: for clouds, numbers, choices and pruning."""
         return [np.random.Generator(rng.bit_generator.jumped(4 * pair + i + 1)) for i in range(4)]
@@ -100,6 +107,10 @@ class ShapeToShape(_Shaped):
         types.NodeOf(ShapeSide), required=True, doc="Where the synapses come from.", constraint=_cloud
     )
     postsynaptic = Attribute(types.NodeOf(ShapeSide), required=True, doc="Where the synapses go to.")
+
+    def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
+        side = self.presynaptic
+        return self.met(pair, n_cells, sum(side.shapes_composition.numbers(side.shapes)), self.postsynaptic.shapes)
 
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         arrays = {}
@@ -153,6 +164,10 @@ class _ShapeAndMorphology(_Shaped):
         """Return the side with morphologies and the one with shapes, each with what is given of it."""
         sides = (self.presynaptic, sources), (self.postsynaptic, targets)
         return sides if self.shaped == ("presynaptic",) else sides[::-1]
+
+    def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
+        _, (side, _) = self._sides(None, None)
+        return self.met(pair, n_cells, POINTS, side.shapes)
 
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         (side, cells), _ = self._sides(sources, targets)
