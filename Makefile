@@ -1,12 +1,13 @@
-# make demo: set up and run the cortical microcircuit; make cerebellum: the same with the mouse cerebellar cortex; make test: set up, check style, run the tests;
+# make demo: set up and run the cortical microcircuit; make cerebellum: set up and run the mouse cerebellar cortex;
+# make test: set up, check style, run the tests;
 # make test-cluster: set up, start a SLURM on this machine (as root, on Debian), run the tests on it, stop it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 CEREBELLUM := .cerebellum
-# of the cells of the cerebellum: nestml, the package's own, where it can be compiled, or built_in
-MODEL ?= $(if $(and $(shell command -v c++),$(shell command -v make)),nestml,built_in)
+# Of the cells of the cerebellum: nestml, the package's own, where it can be compiled, or built_in.
+MODEL ?= $(if $(shell command -v c++ || true),nestml,built_in)
 DESCRIPTION := cortex_in_vitro$(if $(filter built_in,$(MODEL)),_built_in)
 SOURCES := workflow scripts tests
 

@@ -12,6 +12,7 @@ from shapes import parsed
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
 from snakefold.connectivity.strategy import Given
 from snakefold.contrib.cerebellum import glomerulus_golgi, glomerulus_granule, to_glomerulus
+from snakefold.contrib.cerebellum.dependence import index_of
 from snakefold.contrib.cerebellum.glomerulus_golgi import GlomerulusToGolgi
 from snakefold.contrib.cerebellum.glomerulus_granule import GlomerulusToGranule
 from snakefold.contrib.cerebellum.golgi_glomerulus import GolgiToGlomerulus
@@ -413,3 +414,15 @@ def test_what_the_rules_cannot_do_is_told_before_anything_runs(tmp_path):
     ):
         assert words in str(told.value)
     assert len(told.value.mistakes) == 4
+
+
+def test_a_glomerulus_at_the_radius_is_not_nearer_than_it(granule):
+    """Of six fibres none has a near glomerulus, so that each is as likely to come first."""
+    glomeruli = np.concatenate([[[30.0, 0, 0]], 500 + placed(5, 1)])
+    taken, _ = dendrites_of(np.zeros((6000, 3)), glomeruli, np.arange(6), granule)
+    assert within(np.bincount(taken[:, 0], minlength=6), 6000, np.full(6, 1 / 6))
+
+
+def test_cells_that_are_not_among_those_given_have_no_index():
+    assert index_of(Placed(placed(3, 1), first=10), np.array([9, 10, 12, 13])).tolist() == [-1, 0, 2, -1]
+    assert index_of(Placed(placed(0, 1)), np.array([0, 4])).tolist() == [-1, -1]
