@@ -45,7 +45,7 @@ class VoxelIntersection(ConnectivityStrategy):
     shaped: ClassVar[tuple[str, ...]] = ("presynaptic", "postsynaptic")
     columns: ClassVar[dict[str, str]] = columns(EFFERENT, AFFERENT)
     by_distance: ClassVar[bool] = True
-    cost_per_edge_s: ClassVar[float] = 1e-6
+    cost_per_edge_s: ClassVar[float] = 2e-6
 
     contacts = Attribute(
         DistributionOf(),
