@@ -4,7 +4,6 @@ import numpy as np
 
 from snakefold.connectivity.strategy import Given
 from snakefold.morphology.morphology import Morphology
-from snakefold.morphology.rotations import turned_by
 
 
 def grown(seed, n_branches=12, n_points=14, step=(6.0, 4.0, 5.0), flat=()):
@@ -27,31 +26,19 @@ def grown(seed, n_branches=12, n_points=14, step=(6.0, 4.0, 5.0), flat=()):
 
 
 class ShapedCells:
-    """Cells with morphologies: node ids `first` and on."""
+    """Cells with morphologies."""
 
-    def __init__(self, positions, names, code=None, rotations=None, first=0):
+    def __init__(self, positions, names, code=None, rotations=None):
         self.positions, self.morphologies = np.asarray(positions, np.float32), tuple(names)
         self.morphology = np.zeros(len(self.positions), np.uint32) if code is None else np.asarray(code, np.uint32)
-        self.rotations, self.first = rotations, first
+        self.rotations = rotations
 
     def __len__(self):
         return len(self.positions)
 
-    def some(self, which):
-        turns = None if self.rotations is None else self.rotations[which]
-        return ShapedCells(self.positions[which], self.morphologies, self.morphology[which], turns)
 
-
-def connected(strategy, sources, targets, shapes, seed=1, chunks=None):
-    """Return {pair: Synapses} of all chunks of the sources, {type: [indices]}; one if not given."""
+def connected(strategy, sources, targets, shapes, seed=1):
+    """Return {pair: Synapses}, of one chunk that has all the sources."""
     prepared = strategy.prepare(sources, targets, Given(morphologies=shapes))
     rng = np.random.Generator(np.random.Philox(key=seed))
     return strategy.connect(sources, targets, rng, Given(prepared=prepared, morphologies=shapes))
-
-
-def points_of_cell(cells, i, shapes):
-    """Return the points of a cell where they are, (n, 3) um."""
-    points = shapes[cells.morphologies[cells.morphology[i]]].points
-    if cells.rotations is not None:
-        points = turned_by(np.tile(cells.rotations[i], (len(points), 1)), points)
-    return points + cells.positions[i].astype(np.float64)

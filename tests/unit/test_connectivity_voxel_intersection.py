@@ -12,8 +12,8 @@ from fakes import build
 from grown import ShapedCells, connected, grown
 from shapes import CELL, OTHER
 from snakefold.connectivity import candidates, contacts
-from snakefold.connectivity.candidates import Boxes, Draws, subsets
 from snakefold.connectivity.contacts import Wanted, blocks, near, turned, unturned
+from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
 from snakefold.connectivity.voxel_intersection import VoxelIntersection, _cumulative
 from snakefold.errors import UserError
@@ -208,9 +208,7 @@ def meeting(sources, targets):
 @pytest.mark.parametrize("turns", [False, True])
 def test_candidates_are_all_pairs_whose_boxes_meet(turns, box):
     sources, targets = (cells(40, names, seed, turns, box) for names, seed in ((["s0", "s1"], 1), (["s2"], 2)))
-    own, other = (
-        Boxes(*map(np.array, zip(*(corners(of, i) for i in range(len(of))), strict=True))) for of in (sources, targets)
-    )
+    own, other = (np.array([corners(of, i) for i in range(len(of))]) for of in (sources, targets))
     found = list(candidates.candidates(own, other, 1.0, Draws(np.random.Generator(np.random.Philox(key=1))), 0))
     source, target = (np.concatenate(x) for x in zip(*found, strict=True))
     assert (np.diff(source) >= 0).all() and len(source) == len({*zip(source.tolist(), target.tolist(), strict=True)})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snakefold.connectivity.candidates import Draws
+from snakefold.connectivity.sampling import Draws
 from snakefold.connectivity.touch import Placed, Touched, Turned, phases
 from snakefold.topology.chunks import counted
 
@@ -59,11 +59,11 @@ class Wanted:
         """Return the numbers of contacts of the next pairs, (n,) int64."""
         if not ((self.cumulative > 0) & (self.cumulative < 1)).any():  # always the same
             return np.full(n_pairs, np.searchsorted(self.cumulative, 0.5))
-        return np.searchsorted(self.cumulative, self.draws(self.purpose, n_pairs), side="right")
+        return np.searchsorted(self.cumulative, self.draws(self.purpose).random(n_pairs), side="right")
 
     def places(self, n: int, round_: int = 0) -> np.ndarray:
         """Return where among the pairs of points the next contacts are, (n,) float64 from 0 to 1."""
-        return self.draws(self.purpose + 1, n, round_)
+        return self.draws(self.purpose + 1, round_).random(n)
 
 
 def unturned(touched: Touched, placed: Placed, apart: np.ndarray, wanted: Wanted) -> Contacts:

@@ -2,6 +2,27 @@
 
 import numpy as np
 
+_MOST_ROUNDS = 1 << 20
+
+
+class Draws:
+    """Independent streams of a unit: one for each purpose, and for each round of drawing again for it.
+
+    A stream is drawn from in the order of what is drawn for, so that no size of a block changes what is drawn.
+    """
+
+    def __init__(self, rng: np.random.Generator):
+        self._origin = rng.bit_generator
+        self._streams: dict[tuple[int, int], np.random.Generator] = {}
+
+    def __call__(self, purpose: int, round_: int = 0) -> np.random.Generator:
+        """Return the stream of a purpose, a number from 0, and a round."""
+        key = purpose, round_
+        if key not in self._streams:
+            jump = purpose * _MOST_ROUNDS + round_ + 1
+            self._streams[key] = np.random.Generator(self._origin.jumped(jump))
+        return self._streams[key]
+
 
 def distinct_rows(rng: np.random.Generator, n_rows: int, n: int, k: int) -> np.ndarray:
     """Draw k distinct of n for each row, all subsets equally likely.
@@ -84,3 +105,28 @@ def some_of_each(rng: np.random.Generator, row: np.ndarray, wanted: np.ndarray) 
     chosen = np.empty(len(row), bool)
     chosen[order] = np.arange(len(row)) - first[row] < wanted[row]  # sorting leaves the rows where they were
     return chosen
+
+
+def subsets(n: np.ndarray, share: float, draws: Draws, purpose: int) -> np.ndarray:
+    """Return a random subset of each of some rows of n things, laid end to end: (m,) int64 indices, ascending.
+
+    Repeated ones are drawn again until there are as many distinct ones as wanted, which makes all subsets equally
+    likely; where more than half are wanted, those left out are drawn.
+    """
+    if share >= 1:
+        return np.arange(n.sum())
+    wanted = np.minimum(share_of(draws(purpose), n, share), n)
+    most = wanted > n // 2
+    drawn = np.where(most, n - wanted, wanted)
+    offsets = np.concatenate([[0], np.cumsum(n)])
+    taken = np.zeros(offsets[-1], bool)
+    missing, round_ = drawn, 0
+    while missing.any():
+        row = np.repeat(np.arange(len(n)), missing)
+        u = draws(purpose + 1, round_).random(len(row))
+        taken[offsets[row] + np.minimum((u * n[row]).astype(np.int64), n[row] - 1)] = True
+        missing = drawn - np.diff(np.searchsorted(np.flatnonzero(taken), offsets))
+        round_ += 1
+    if most.any():
+        taken ^= np.repeat(most, n)
+    return np.flatnonzero(taken)

@@ -17,9 +17,11 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.distribution import CONSTANT, Distribution, DistributionOf
 from snakefold.config.nodes import Attribute, Node
-from snakefold.connectivity.candidates import Boxes, Draws, candidates
+from snakefold.connectivity.boxes import around
+from snakefold.connectivity.candidates import candidates
 from snakefold.connectivity.contacts import Contacts, Wanted, turned, unturned
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
+from snakefold.connectivity.sampling import Draws
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
 from snakefold.errors import UserError
@@ -43,7 +45,7 @@ class VoxelIntersection(ConnectivityStrategy):
     shaped: ClassVar[tuple[str, ...]] = ("presynaptic", "postsynaptic")
     columns: ClassVar[dict[str, str]] = columns(EFFERENT, AFFERENT)
     by_distance: ClassVar[bool] = True
-    cost_per_edge_s: ClassVar[float] = 1e-6
+    cost_per_edge_s: ClassVar[float] = 2e-6
 
     contacts = Attribute(
         DistributionOf(),
@@ -127,7 +129,7 @@ class _Shaped:
     code : (n,) integers, into `names`
     positions : (n, 3) float64, um
     rotations : (n, 4) float64, or None where none is turned
-    boxes : around their whole morphologies
+    boxes : (n, 2, 3) float64, um, around their whole morphologies
     """
 
     names: tuple[str, ...]
@@ -135,7 +137,7 @@ class _Shaped:
     code: np.ndarray
     positions: np.ndarray
     rotations: np.ndarray | None
-    boxes: Boxes
+    boxes: np.ndarray
 
     @classmethod
     def of(cls, cells: Cells, given: Given) -> "_Shaped":
@@ -144,11 +146,7 @@ class _Shaped:
         index = np.flatnonzero(np.array([bool(name) for name in names])[cells.morphology])
         code, positions = cells.morphology[index], cells.positions[index].astype(np.float64)
         rotations = None if cells.rotations is None else cells.rotations[index]
-        around = bounds[code]
-        if rotations is not None:
-            around = np.stack([around[:, [x, y, z], [0, 1, 2]] for x, y, z in product((0, 1), repeat=3)], axis=1)
-            around = np.einsum("nij,ncj->nci", matrices(rotations), around)
-        boxes = Boxes(positions + around.min(axis=1), positions + around.max(axis=1))
+        boxes = around(bounds, code, positions, rotations)
         return cls(names, index, code, positions, rotations, boxes)
 
     def turns(self, which: np.ndarray) -> np.ndarray:
