@@ -52,7 +52,7 @@ test-cluster: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 3 --dist worksteal --durations 0 tests/cluster; \
 	code=$$?; $(BIN)/python tests/cluster/slurm.py stop; exit $$code
 
-acceptance: setup
+acceptance: $(CEREBELLUM)/.ready
 	$(BIN)/pytest tests/acceptance
 
 benchmark: setup

@@ -1,0 +1,78 @@
+"""Acceptance: the mouse cerebellar cortex of cerebellar-models, 100 x 100 x 295 um, against expectation and the BSB."""
+
+import numpy as np
+import pytest
+
+from cortex import built, expected, n_cells, n_synapses
+
+SEEDS = range(1234, 1254)
+CELLS = {  # density times volume, or a ratio to these, rounded
+    "basket_cell": 25,
+    "glomerulus": 390,
+    "golgi_cell": 12,
+    "granule_cell": 5070,
+    "mossy_fibers": 20,
+    "purkinje_cell": 12,
+    "stellate_cell": 50,
+}
+# Synapses that the BSB 8.0.2 makes of the same description with seed 1234.
+BSB = {
+    "ascending_axon_to_golgi": 1790,
+    "ascending_axon_to_purkinje": 592,
+    "basket_to_basket": 15300,
+    "basket_to_purkinje": 63,
+    "gap_goc": 118,
+    "glomerulus_to_golgi": 1003,
+    "glomerulus_to_granule": 20280,
+    "golgi_to_glomerulus": 27556,
+    "golgi_to_golgi": 9417,
+    "mossy_fibers_to_glomerulus": 390,
+    "parallel_fiber_to_basket": 7699,
+    "parallel_fiber_to_golgi": 3617,
+    "parallel_fiber_to_purkinje": 4881,
+    "parallel_fiber_to_stellate": 10429,
+    "stellate_to_purkinje": 64,
+    "stellate_to_stellate": 46030,
+}
+# It prunes the rows of Purkinje cells to 10 where the density asks for 12.
+OURS_OF_THEIRS = {name: 1.2 for name in BSB if name.endswith("_to_purkinje")}
+
+
+@pytest.fixture(scope="module")
+def circuits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cortex")
+    return [built(folder, seed) for seed in SEEDS]
+
+
+def test_numbers_of_cells_are_exact(circuits):
+    assert [n_cells(plan) for plan in circuits] == [CELLS] * len(circuits)
+
+
+def test_numbers_of_synapses_are_as_brute_force_expects(circuits):
+    found, wanted = [n_synapses(plan) for plan in circuits[:10]], [expected(plan) for plan in circuits[:10]]
+    far = {}
+    for name in sorted(BSB):
+        apart = sum(f[name] - w[name].mean for f, w in zip(found, wanted, strict=True))
+        sd = np.sqrt(sum(w[name].variance for w in wanted))
+        z = apart / sd if sd else float(apart != 0) * np.inf if apart else 0.0
+        mean = sum(w[name].mean for w in wanted) / 10
+        print(f"{name:28s} expected {mean:9.1f}, found {mean + apart / 10:9.1f}, {z:+.2f} sd")
+        if abs(z) > 3:
+            far[name] = z
+    assert far == {}
+
+
+def test_numbers_of_synapses_are_near_those_of_the_bsb(circuits):
+    found = [n_synapses(plan) for plan in circuits]
+    far = {}
+    for name, theirs in BSB.items():
+        ours = np.array([f[name] for f in found])
+        ratio = ours.mean() / theirs / OURS_OF_THEIRS.get(name, 1.0)
+        print(
+            f"{name:28s} {ours.mean():9.1f} +- {ours.std():7.1f}, the BSB {theirs:6d}: {ours.mean() / theirs - 1:+.1%}",
+            end="",
+        )
+        print(f", of each cell {ratio - 1:+.1%}" if name in OURS_OF_THEIRS else "")
+        if abs(ratio - 1) > 0.25:
+            far[name] = ratio
+    assert far == {}
