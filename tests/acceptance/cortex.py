@@ -5,6 +5,7 @@ cells that were placed: nothing of the strategies is used.
 """
 
 import contextlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def built(folder: Path, seed: int) -> Plan:
     """Build the cortex of 100 x 100 um in this process; return its plan."""
     with contextlib.redirect_stdout(None):
         return run(make(load(write(folder, seed)), str(folder / f"seed{seed}"), 1, "none"))
+
+
+def snakemake(folder: Path, *arguments: str, tiles: int = 1) -> tuple[Path, list[str]]:
+    """Return where the cortex of 100 x 100 um is built below a folder, and the command that does it."""
+    folder.mkdir(exist_ok=True)
+    description = write(folder, 1234)
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-d", str(folder), "-c2", "-q", "all"]
+    config = [f"circuit={description}", "results=results", f"tiles={tiles}", "simulations=none"]
+    return folder / "results/cortex", [*command, *arguments, "circuit", "--config", *config]
 
 
 def n_cells(plan: Plan) -> dict[str, int]:

@@ -1,9 +1,17 @@
 """Acceptance: the mouse cerebellar cortex of cerebellar-models, 100 x 100 x 295 um, against expectation and the BSB."""
 
+import contextlib
+import hashlib
+import random
+import subprocess
+import time
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 
-from cortex import built, expected, n_cells, n_synapses
+from cortex import ROOT, built, expected, n_cells, n_synapses, snakemake
 
 SEEDS = range(1234, 1254)
 CELLS = {  # density times volume, or a ratio to these, rounded
@@ -76,3 +84,65 @@ def test_numbers_of_synapses_are_near_those_of_the_bsb(circuits):
         if abs(ratio - 1) > 0.25:
             far[name] = ratio
     assert far == {}
+
+
+def digests(results: Path) -> dict[str, str]:
+    files = sorted([*results.glob("nodes/*.h5"), *results.glob("edges/*.h5")])
+    assert len(files) == len(CELLS) + len(BSB)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def killed_again_and_again(folder: Path, kills: int, seed: int) -> Path:
+    """Build the cortex in 9 tiles, with jobs of its connections, and then Snakemake, killed at random moments."""
+    moments = random.Random(seed)
+    results, command = snakemake(folder, tiles=9)
+    for i in range(kills):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        end = time.monotonic() + moments.uniform(15, 40)
+        hit = False
+        while process.poll() is None and not hit:
+            tree = psutil.Process(process.pid).children(recursive=True)
+            jobs = [
+                p for p in tree if p.is_running() and any(w.endswith(("connect.py", "prepare.py")) for w in _words(p))
+            ]
+            if time.monotonic() > end and i % 2:
+                hit = True
+                for p in [psutil.Process(process.pid), *tree]:
+                    _kill(p)
+            elif time.monotonic() > end and jobs:
+                hit = True
+                _kill(moments.choice(jobs))
+            time.sleep(0.01)
+        code = process.wait()
+        print(f"kill {i + 1}: {'Snakemake' if i % 2 else 'a job'}, exit code {code}")
+        subprocess.run(
+            [*command[: command.index("circuit")], "--unlock", *command[command.index("circuit") :]], check=True
+        )
+    subprocess.run(command, check=True)
+    return results
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def test_the_bytes_are_the_same_in_tiles_on_ranks_and_after_kills(tmp_path):
+    results, command = snakemake(tmp_path / "one")
+    subprocess.run(command, check=True)
+    found = {"1 tile": digests(results)}
+    for what, options in (("9 tiles", ()), ("9 tiles, 2 ranks", ("--profile", str(ROOT / "profiles/mpi")))):
+        results, command = snakemake(tmp_path / what.replace(" ", "_"), *options, tiles=9)
+        subprocess.run(command, check=True)
+        found[what] = digests(results)
+    found["killed"] = digests(killed_again_and_again(tmp_path / "killed", 4, 1))
+    for what, files in found.items():
+        print(what, hashlib.sha256("".join(files.values()).encode()).hexdigest())
+    assert all(files == found["1 tile"] for files in found.values())
