@@ -17,11 +17,10 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.distribution import CONSTANT, Distribution, DistributionOf
 from snakefold.config.nodes import Attribute, Node
-from snakefold.connectivity.boxes import around
-from snakefold.connectivity.candidates import candidates
+from snakefold.connectivity.boxes import around, meeting, near
 from snakefold.connectivity.contacts import Contacts, Wanted, turned, unturned
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
-from snakefold.connectivity.sampling import Draws
+from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
 from snakefold.errors import UserError
@@ -112,7 +111,9 @@ class VoxelIntersection(ConnectivityStrategy):
     ) -> dict[Pair, Synapses]:
         made, draws, purpose = {}, Draws(rng), 0
         for pre, post in self.pairs():
-            pairs = _Pairs(_Shaped.of(sources[pre], given), _Shaped.of(targets[post], given), given, draws, purpose)
+            own = _Shaped.of(sources[pre], given)
+            others = _Shaped.of(targets[post], given, own.boxes)
+            pairs = _Pairs(own, others, given, draws, purpose)
             made[pre, post] = pairs.synapses(self.affinity)
             purpose += pairs.n_purposes
         return made
@@ -140,10 +141,13 @@ class _Shaped:
     boxes: np.ndarray
 
     @classmethod
-    def of(cls, cells: Cells, given: Given) -> "_Shaped":
-        names = cells.morphologies
-        bounds = np.array([given.morphologies[name].bounds if name else np.zeros((2, 3)) for name in names])
+    def of(cls, cells: Cells, given: Given, boxes: np.ndarray | None = None) -> "_Shaped":
+        """Return those of some cells, or at least those whose boxes meet some boxes."""
+        names, nothing = cells.morphologies, np.array([[np.inf] * 3, [-np.inf] * 3])
+        bounds = np.array([given.morphologies[name].bounds if name else nothing for name in names])
         index = np.flatnonzero(np.array([bool(name) for name in names])[cells.morphology])
+        if boxes is not None:
+            index = index[near(bounds, cells.positions[index], cells.rotations is not None, boxes)]
         code, positions = cells.morphology[index], cells.positions[index].astype(np.float64)
         rotations = None if cells.rotations is None else cells.rotations[index]
         boxes = around(bounds, code, positions, rotations)
@@ -182,7 +186,8 @@ class _Pairs:
         """Return the synapses, of which the columns are those of the locations on both sides."""
         sources, targets = self.sources, self.targets
         made: dict[int, list[tuple[np.ndarray, ...]]] = {}
-        for source, target in candidates(sources.boxes, targets.boxes, affinity, self.draws, self.purpose):
+        for met in meeting(sources.boxes, targets.boxes):
+            source, target = met.pairs(subsets(met.n, affinity, self.draws, self.purpose))
             group = sources.code[source].astype(np.int64) * len(targets.names) + targets.code[target]
             for of in np.unique(group).tolist():
                 pre, post = source[group == of], target[group == of]
