@@ -19,7 +19,7 @@ from snakefold.config.distribution import CONSTANT, Distribution, DistributionOf
 from snakefold.config.nodes import Attribute, Node
 from snakefold.connectivity.boxes import around, meeting, near
 from snakefold.connectivity.contacts import Contacts, Wanted, turned, unturned
-from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
 from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
@@ -114,7 +114,13 @@ class VoxelIntersection(ConnectivityStrategy):
             own = _Shaped.of(sources[pre], given)
             others = _Shaped.of(targets[post], given, own.boxes)
             pairs = _Pairs(own, others, given, draws, purpose)
-            made[pre, post] = pairs.synapses(self.affinity)
+            source, target, *points = pairs.contacts(self.affinity)
+            at = {}
+            for side, cells, of, point in zip(
+                (EFFERENT, AFFERENT), (sources[pre], targets[post]), (source, target), points, strict=True
+            ):
+                at |= located(side, cells, given.morphologies, of, point)
+            made[pre, post] = Synapses(source, target, at)
             purpose += pairs.n_purposes
         return made
 
@@ -182,10 +188,10 @@ class _Pairs:
         """Two for the candidates, and two for each pair of morphologies."""
         return 2 + 2 * len(self.sources.names) * len(self.targets.names)
 
-    def synapses(self, affinity: float) -> Synapses:
-        """Return the synapses, of which the columns are those of the locations on both sides."""
+    def contacts(self, affinity: float) -> np.ndarray:
+        """Return the contacts, (4, n) int64: source and target cell, and the point of the morphology of each."""
         sources, targets = self.sources, self.targets
-        made: dict[int, list[tuple[np.ndarray, ...]]] = {}
+        made: dict[int, list[np.ndarray]] = {}
         for met in meeting(sources.boxes, targets.boxes):
             source, target = met.pairs(subsets(met.n, affinity, self.draws, self.purpose))
             group = sources.code[source].astype(np.int64) * len(targets.names) + targets.code[target]
@@ -193,17 +199,9 @@ class _Pairs:
                 pre, post = source[group == of], target[group == of]
                 found = self._contacts(of, pre, post)
                 cells = sources.index[pre[found.pair]], targets.index[post[found.pair]]
-                made.setdefault(of, []).append((*cells, found.source, found.target))
-        arrays: dict[str, list[np.ndarray]] = {name: [] for name in ("source", "target", *columns(EFFERENT, AFFERENT))}
-        for of, parts in sorted(made.items()):
-            source, target, *points = (np.concatenate(column) for column in zip(*parts, strict=True))
-            some = {"source": source, "target": target}
-            for side, name, at in zip((EFFERENT, AFFERENT), self._names(of), points, strict=True):
-                some |= locate(side, self.given.morphologies[name], at)
-            for column, values in some.items():
-                arrays[column].append(values)
-        joined = {name: np.concatenate(parts or [np.empty(0, np.int64)]) for name, parts in arrays.items()}
-        return Synapses(joined.pop("source"), joined.pop("target"), joined)
+                made.setdefault(of, []).append(np.stack([*cells, found.source, found.target]))
+        parts = [part for _, parts in sorted(made.items()) for part in parts]
+        return np.concatenate([np.empty((4, 0), np.int64), *parts], axis=1)
 
     def _names(self, group: int) -> tuple[str, str]:
         """Return the names of a pair of morphologies."""

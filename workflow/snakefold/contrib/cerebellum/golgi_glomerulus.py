@@ -9,7 +9,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
-from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
 from snakefold.contrib.cerebellum.dependence import between, index_of, needed, unrelated
 from snakefold.contrib.cerebellum.tips import tips_of
@@ -141,16 +141,14 @@ class GolgiToGlomerulus(ConnectivityStrategy):
 
     def _tips(self, cells: Cells, golgi: np.ndarray, u: np.ndarray, given: Given) -> dict[str, np.ndarray]:
         """Return where synapses begin, column -> (n,), of cells given by their index, (n,), and uniform numbers."""
-        made = {name: np.zeros(len(golgi), kind) for name, kind in columns(EFFERENT).items()}
+        point = np.zeros(len(golgi), np.int64)
         code = cells.morphology[golgi]
         for m in np.unique(code).tolist():
             name = cells.morphologies[m]
             tips = tips_of(self.presynaptic, name, given.morphologies[name])
             rows = np.flatnonzero(code == m)
-            point = tips[np.minimum((u[rows] * len(tips)).astype(np.int64), len(tips) - 1)]
-            for column, values in locate(EFFERENT, given.morphologies[name], point).items():
-                made[column][rows] = values
-        return made
+            point[rows] = tips[np.minimum((u[rows] * len(tips)).astype(np.int64), len(tips) - 1)]
+        return located(EFFERENT, cells, given.morphologies, golgi, point)
 
 
 def _column(edges: Edges, name: str) -> np.ndarray:
