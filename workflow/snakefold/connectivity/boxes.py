@@ -3,7 +3,7 @@
 Boxes are closed, so that touching ones meet. Sorted by their lower corners along an axis, those that may meet another
 follow each other; where boxes are of one size, and the other axes tell nothing apart, these are all that do, and nobody
 looks at the pairs. Where many pairs would be tested in vain, boxes are also sorted into columns, no thinner than the
-largest box, and each query asks the few columns around it. What is found and its order are the same.
+largest box or half of a query, and each query asks the few columns around it. What is found and its order are the same.
 """
 
 from collections.abc import Iterator
@@ -133,7 +133,8 @@ class _Rows:
         for axis in axes if len(some) else ():
             lower, upper = there[:, axis]
             low, extent = lower.min(), np.ptp(lower)
-            edge = max((upper - lower).max(), extent / np.sqrt(n_boxes))
+            half = np.median(own[1, axis, some] - own[0, axis, some]) / 2  # so that most queries ask few columns
+            edge = max((upper - lower).max(), extent / np.sqrt(n_boxes), half)
             if not 0 < edge < extent / 2:
                 continue
             last = int(extent / edge)

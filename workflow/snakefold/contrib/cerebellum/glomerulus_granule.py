@@ -11,7 +11,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.locations import AFFERENT, columns, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses, split
-from snakefold.contrib.cerebellum.dependence import between, index_of, needed, unrelated
+from snakefold.contrib.cerebellum.dependence import between, index_of, needed, once, unrelated
 from snakefold.contrib.cerebellum.tips import ends
 from snakefold.errors import UserError, listed
 
@@ -101,7 +101,7 @@ class GlomerulusToGranule(ConnectivityStrategy):
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:
-        clusters = self._clusters(sources, given)
+        clusters = once(self, given, lambda: self._clusters(sources, given))
         sizes = [len(c) for c in sources.values()], [len(c) for c in targets.values()]
         glomerulus, at = [], {name: [] for name in self.columns}
         for i, cells in enumerate(targets.values()):
@@ -115,18 +115,12 @@ class GlomerulusToGranule(ConnectivityStrategy):
         return split(self.pairs(), sizes, np.concatenate(glomerulus), granule, at)
 
     def _clusters(self, sources: dict[str, Cells], given: Given) -> Clusters:
-        """Return the clusters of all glomeruli; the same for all chunks of a job.
+        """Return the clusters of all glomeruli.
 
         Raises
         ------
         UserError : there are fewer than a granule cell needs
         """
-        known = self.__dict__.get("_made")
-        if known is None or known[0] is not given.edges:
-            known = self.__dict__["_made"] = given.edges, self._clustered(sources, given)
-        return known[1]
-
-    def _clustered(self, sources: dict[str, Cells], given: Given) -> Clusters:
         first = dict(zip(sources, np.cumsum([0, *(len(c) for c in sources.values())]), strict=False))
         number, member = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         n = 0

@@ -11,7 +11,7 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
-from snakefold.contrib.cerebellum.dependence import between, index_of, needed, unrelated
+from snakefold.contrib.cerebellum.dependence import between, index_of, needed, once, unrelated
 from snakefold.contrib.cerebellum.tips import tips_of
 from snakefold.sonata.edges import Edges
 from snakefold.topology.chunks import counted
@@ -89,7 +89,7 @@ class GolgiToGlomerulus(ConnectivityStrategy):
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:
-        fed, made = self._fed(targets, given), {}
+        fed, made = once(self, given, lambda: self._fed(targets, given)), {}
         for i, (pre, cells) in enumerate(sources.items()):
             if not len(cells) or not len(fed.number):
                 continue
@@ -116,13 +116,7 @@ class GolgiToGlomerulus(ConnectivityStrategy):
         return golgi, index[golgi, rank]
 
     def _fed(self, targets: dict[str, Cells], given: Given) -> Fed:
-        """Return the glomeruli that feed any of the targets; the same for all chunks of a job."""
-        known = self.__dict__.get("_made")
-        if known is None or known[0] is not given.edges:
-            known = self.__dict__["_made"] = given.edges, self._feeding(targets, given)
-        return known[1]
-
-    def _feeding(self, targets: dict[str, Cells], given: Given) -> Fed:
+        """Return the glomeruli that feed any of the targets."""
         sizes = [len(given.cells[t]) for t in self.glom_cell_types]
         first = dict(zip(self.glom_cell_types, np.cumsum([0, *sizes]), strict=False))
         found: dict[str, list] = {post: [] for post in targets}
