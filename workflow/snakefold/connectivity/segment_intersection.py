@@ -69,7 +69,7 @@ class SegmentIntersection(ConnectivityStrategy):
             if self.seed is not None and len(targets[post]):
                 rng = stream(self.seed, "segment intersection", post, int(targets[post].node_ids[0]))
             cells = sources[pre], targets[post]
-            bodies = [self._bodies(side, of, given, given.prepared) for side, of in zip(SIDES, cells, strict=True)]
+            bodies = [self._bodies(side, of, given) for side, of in zip(SIDES, cells, strict=True)]
             made[pre, post] = self._joined(cells, given, list(self._contacts(*bodies, Draws(rng), 2 * k)))
         return made
 
@@ -95,8 +95,8 @@ class SegmentIntersection(ConnectivityStrategy):
             made |= located(side, there, given.morphologies, *values)
         return Synapses(source, target, made)
 
-    def _bodies(self, side: str, cells: Cells, given: Given, arrays: Mapping[str, np.ndarray]) -> Bodies:
+    def _bodies(self, side: str, cells: Cells, given: Given) -> Bodies:
         names = cells.morphologies
-        points = {name: arrays.get(f"{side}/points/{name}", ()) for name in names}
+        points = {name: given.prepared.get(f"{side}/points/{name}", ()) for name in names}
         segments = restored(given.morphologies, names, points)
         return Bodies(cells.positions.astype(np.float64), cells.rotations, cells.morphology, segments)

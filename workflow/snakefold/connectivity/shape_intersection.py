@@ -182,8 +182,8 @@ class _ShapeAndMorphology(_Shaped):
         shapes, tables = side.shapes, self._points(cells, given)
         n_points = np.array([len(table) for table in tables], np.int64)
         first, points = np.cumsum(n_points) - n_points, np.concatenate([np.empty(0, np.int64), *tables])
-        xyz = [m.points[table] for m, table in self._tables(cells, tables, given)]
-        xyz = np.concatenate([np.empty((0, 3)), *xyz])
+        some = [(name, table) for name, table in zip(cells.morphologies, tables, strict=True) if len(table)]
+        xyz = np.concatenate([np.empty((0, 3)), *(given.morphologies[name].points[table] for name, table in some)])
         _, boxes = self._boxes("postsynaptic", targets, given)
         index, near_ = self._boxes("presynaptic", sources, given, boxes)
         for met in meeting(boxes, near_):
@@ -196,8 +196,8 @@ class _ShapeAndMorphology(_Shaped):
                 row = np.repeat(np.arange(a, b), n[a:b])
                 at = first[cells.morphology[cell[row]]] + counted(n[a:b])
                 place = xyz[at] if cells.rotations is None else turned_by(cells.rotations[cell[row]], xyz[at])
-                met = np.flatnonzero(inside(shapes, *(place + apart[row]).T))
-                row, at = row[met], at[met]
+                within = np.flatnonzero(inside(shapes, *(place + apart[row]).T))
+                row, at = row[within], at[within]
                 if self.affinity < 1:
                     hits = np.bincount(row - a, minlength=b - a)
                     wanted = np.maximum(np.floor(hits * self.affinity).astype(np.int64), self.affinity > 0)
@@ -214,9 +214,8 @@ class _ShapeAndMorphology(_Shaped):
         -------
         indices of the cells, (n,) int64, and (n, 2, 3) float64, um
         """
-        turns, code = cells.rotations, cells.morphology
         if key in self.shaped:
-            bounds_of = self._bounds(cells, given)
+            bounds_of, turns, code = self._bounds(cells, given), cells.rotations, cells.morphology
         else:  # shapes are not turned with their cells
             bounds_of, turns, code = bounds(getattr(self, key).shapes)[None], None, np.zeros(len(cells), np.int64)
         which = np.arange(len(cells))
@@ -239,11 +238,6 @@ class _ShapeAndMorphology(_Shaped):
         """Return, for each morphology of some cells, its points that may be connected."""
         none = np.empty(0, np.int64)
         return [given.prepared.get(f"points/{name}", none) for name in cells.morphologies]
-
-    def _tables(self, cells: Cells, tables: list[np.ndarray], given: Given) -> Iterator[tuple]:
-        for name, table in zip(cells.morphologies, tables, strict=True):
-            if len(table):
-                yield given.morphologies[name], table
 
 
 class MorphologyToShape(_ShapeAndMorphology):
