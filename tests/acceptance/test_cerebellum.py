@@ -92,39 +92,38 @@ def digests(results: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def killed_again_and_again(folder: Path, kills: int, seed: int) -> Path:
-    """Build the cortex in 9 tiles, with jobs of its connections, and then Snakemake, killed at random moments."""
+def killed_again_and_again(folder: Path, seed: int) -> Path:
+    """Build the cortex in 9 tiles; kill Snakemake and all its jobs three times while it connects, and then one job."""
     moments = random.Random(seed)
     results, command = snakemake(folder, tiles=9)
-    for i in range(kills):
+    for whole in (True, True, True, False):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        end = time.monotonic() + moments.uniform(15, 40)
-        hit = False
-        while process.poll() is None and not hit:
-            tree = psutil.Process(process.pid).children(recursive=True)
-            jobs = [
-                p for p in tree if p.is_running() and any(w.endswith(("connect.py", "prepare.py")) for w in _words(p))
-            ]
-            if time.monotonic() > end and i % 2:
-                hit = True
-                for p in [psutil.Process(process.pid), *tree]:
-                    _kill(p)
-            elif time.monotonic() > end and jobs:
-                hit = True
-                _kill(moments.choice(jobs))
+        while not _connecting(process):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 6))
+        while not (jobs := _connecting(process)):
+            assert process.poll() is None
             time.sleep(0.01)
-        code = process.wait()
-        print(f"kill {i + 1}: {'Snakemake' if i % 2 else 'a job'}, exit code {code}")
-        subprocess.run([*command[:3], "--unlock", *command[3:]], check=True)
+        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for one in tree if whole else [moments.choice(jobs)]:
+            _kill(one)
+        print("killed", "Snakemake and its jobs" if whole else "a job", "exit code", process.wait())
+        if whole:
+            subprocess.run([*command[:3], "--unlock", *command[3:]], check=True)
     subprocess.run(command, check=True)
     return results
 
 
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+def _connecting(process: subprocess.Popen) -> list[psutil.Process]:
+    """Return the jobs of the connect phase that are running."""
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(word.endswith(("connect.py", "prepare.py")) for word in child.cmdline()[1:2]):
+                    found.append(child)
+    return found
 
 
 def _kill(process: psutil.Process) -> None:
@@ -140,7 +139,7 @@ def test_the_bytes_are_the_same_in_tiles_on_ranks_and_after_kills(tmp_path):
         results, command = snakemake(tmp_path / what.replace(" ", "_"), *options, tiles=9)
         subprocess.run(command, check=True)
         found[what] = digests(results)
-    found["killed"] = digests(killed_again_and_again(tmp_path / "killed", 4, 1))
+    found["killed"] = digests(killed_again_and_again(tmp_path / "killed", 1))
     for what, files in found.items():
         print(what, hashlib.sha256("".join(files.values()).encode()).hexdigest())
     assert all(files == found["1 tile"] for files in found.values())
