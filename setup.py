@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: a wheel carries the workflow inside the package, in snakefold/bundle, as it is here."""
+"""What pyproject.toml cannot say: a wheel carries the workflow inside the package, in snakefold/bundle."""
 
 import shutil
 from pathlib import Path

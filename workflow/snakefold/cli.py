@@ -1,4 +1,4 @@
-"""The command `snakefold`: start a project, check a circuit, run the workflow, look after its results, print schemas."""
+"""The command `snakefold`: start a project, check a circuit, run the workflow, look after results, print the schema."""
 
 import signal
 import subprocess
@@ -33,7 +33,7 @@ def init(debug: bool, folder: str, template: str) -> None:
         from snakefold.project import create
 
         circuit = create(folder, template)
-        click.echo(f"{folder}: a project with the circuit {circuit}; its README.md says what each file is. Now:")
+        click.echo(f"{folder}: a project with {circuit}\nIts README.md says what each file is. To run it:")
         go = "" if Path(folder).samefile(".") else f"  cd {shlex.quote(folder)}\n"
         report = Path(folder, "results", circuit.stem, "report.html")
         click.echo(f"\n{go}  snakemake -c all\n\nThe report will be {report}")
