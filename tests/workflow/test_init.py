@@ -112,9 +112,9 @@ def test_the_commands_of_its_readme_do_as_it_says(shell):
     circuit = re.search(r"`(circuits/.+?)`", readme)[1]
     text = (shell.folder / circuit).read_text()
     (shell.folder / circuit).write_text(text.replace("affinity: 0.1", "affinity: 0.2"))
-    planned = re.findall(r"^rule (connect_.+):$", shell.run("snakemake -n"), re.MULTILINE)
+    planned = set(re.findall(r"^(connect_\S+) ", shell.run("snakemake -n"), re.MULTILINE))
     (shell.folder / circuit).write_text(text)
-    assert planned == ["connect_inter_to_top"]
+    assert planned == {"connect_inter_to_top"}
 
 
 def test_the_circuit_is_that_of_a_clone(shell, tmp_path):
