@@ -1,6 +1,8 @@
 import os
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from snakefold import cli, project
 from snakefold.errors import UserError
 from snakefold.installation import ROOT
 from snakefold.loading import load
-from snakefold.project import TEMPLATES, create
+from snakefold.nest import compilation
+from snakefold.project import create
 
 
 def everything(folder: Path) -> list[str]:
@@ -22,9 +25,24 @@ def init(*arguments):
     return CliRunner().invoke(cli.main, ["init", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """What pip finds: a package of the name, with a file, and nothing on any network."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    about = {"METADATA": "Metadata-Version: 2.1\nName: cerebellar-models\nVersion: 0.13.0\nRequires-Dist: bsb\n"}
+    about |= {"WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
+    with zipfile.ZipFile(folder / "cerebellar_models-0.13.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("cerebellar_models/mouse.yaml", "{}")
+        for name, text in about.items():
+            wheel.writestr(f"cerebellar_models-0.13.0.dist-info/{name}", text)
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(folder), "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+
+
+@pytest.mark.parametrize("template", ["two_layers", "microcircuit"])
 def test_a_project_has_its_circuit_and_names_it(tmp_path, template):
-    circuit = create(str(tmp_path / "mine"), template)
+    circuit = create(str(tmp_path / "mine"), template).circuit
     assert load(str(tmp_path / "mine" / circuit)).n_cells()
     ours = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     keys = (tmp_path / "mine/config/config.yaml").read_text()
@@ -32,6 +50,44 @@ def test_a_project_has_its_circuit_and_names_it(tmp_path, template):
     assert keys.count("#") == (ROOT / "config/config.yaml").read_text().count("#") > 3
     readme = (tmp_path / "mine/README.md").read_text()
     assert readme.startswith("# mine\n") and f"`{circuit}`" in readme and "$" not in readme
+
+
+@pytest.mark.parametrize("tools", [True, False])
+def test_the_cerebellum_has_its_package_and_a_model_that_can_be_had(tmp_path, monkeypatch, packages, tools):
+    monkeypatch.setattr(compilation, "can_compile", lambda: tools)
+    ran = init(tmp_path / "mine", "--template", "cerebellum")
+    assert ran.exit_code == 0, ran.output
+    circuit = "cortex_in_vitro" if tools else "cortex_in_vitro_built_in"
+    assert ran.stderr == (
+        "" if tools else "warning: models in NESTML cannot be compiled here; it has a built-in model of NEST instead\n"
+    )
+    assert "pip" not in ran.stdout and ran.stdout.endswith(f"mine/results/{circuit}/report.html\n")
+    keys = yaml.safe_load((tmp_path / "mine/config/config.yaml").read_text())
+    assert keys["circuit"] == f"circuits/{circuit}.yaml"
+    there = {p.name for p in (tmp_path / "mine/circuits").iterdir()}
+    files = {"cortex_in_vitro.yaml", "cortex_in_vitro_built_in.yaml", "cerebellar_models"}
+    assert there == files | {"cerebellar_models-0.13.0.dist-info"}
+    named = re.findall(
+        r"cerebellar_models/[\w/.-]+\.\w+", (tmp_path / "mine/circuits/cortex_in_vitro.yaml").read_text()
+    )
+    assert named, "what it takes from the package, it takes from beside it"
+    done = subprocess.run(
+        "git init -q . && git add . && git ls-files", shell=True, cwd=tmp_path / "mine", capture_output=True, text=True
+    )
+    kept = {Path(name).name for name in done.stdout.split() if name.startswith("circuits/")}
+    assert kept == {"cortex_in_vitro.yaml", "cortex_in_vitro_built_in.yaml"}
+
+
+def test_without_a_network_the_command_that_gets_the_package_comes_first(tmp_path, monkeypatch, packages):
+    links = os.environ["PIP_FIND_LINKS"]
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    ran = init(tmp_path / "mine", "--template", "cerebellum")
+    assert ran.exit_code == 0 and "could not be installed into circuits/: ERROR: No matching distribution" in ran.stderr
+    command = re.search(r"^  cd .+\n  (python -m pip .+)\n  snakemake -c all$", ran.stdout, re.MULTILINE)[1]
+    assert f"```\n{command}\n```" in (tmp_path / "mine/README.md").read_text()
+    environment = os.environ | {"PIP_FIND_LINKS": links}
+    subprocess.run([sys.executable, *command.split()[1:]], cwd=tmp_path / "mine", env=environment, check=True)
+    assert (tmp_path / "mine/circuits/cerebellar_models/mouse.yaml").is_file()
 
 
 def test_files_that_the_readme_explains_are_all_there_are(tmp_path):

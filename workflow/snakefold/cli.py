@@ -23,7 +23,7 @@ def main(context: click.Context, debug: bool) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path())
-@click.option("--template", default="two_layers", show_default=True, help="The circuit to start from.")
+@click.option("--template", default="two_layers", show_default=True, help="two_layers, microcircuit or cerebellum.")
 @click.pass_obj
 def init(debug: bool, folder: str, template: str) -> None:
     """Make a project in DIR, a new or empty folder: a circuit, its configuration and profiles, and a README."""
@@ -32,11 +32,15 @@ def init(debug: bool, folder: str, template: str) -> None:
 
         from snakefold.project import create
 
-        circuit = create(folder, template)
-        click.echo(f"{folder}: a project with {circuit}\nIts README.md says what each file is. To run it:")
-        go = "" if Path(folder).samefile(".") else f"  cd {shlex.quote(folder)}\n"
-        report = Path(folder, "results", circuit.stem, "report.html")
-        click.echo(f"\n{go}  snakemake -c all\n\nThe report will be {report}")
+        made = create(folder, template)
+        for note in made.notes:
+            click.echo(f"warning: {note}", err=True)
+        click.echo(f"{folder}: a project with {made.circuit}\nIts README.md says what each file is. To run it:\n")
+        go = "" if Path(folder).samefile(".") else f"cd {shlex.quote(folder)}"
+        for command in filter(None, (go, made.first, "snakemake -c all")):
+            click.echo(f"  {command}")
+        report = Path(folder, "results", made.circuit.stem, "report.html")
+        click.echo(f"\nThe report will be {report}")
 
 
 @main.command()
