@@ -78,6 +78,16 @@ def test_the_cerebellum_has_its_package_and_a_model_that_can_be_had(tmp_path, mo
     assert kept == {"cortex_in_vitro.yaml", "cortex_in_vitro_built_in.yaml"}
 
 
+def test_models_can_be_compiled_where_all_tools_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for tool in ("c++", "cmake", "make"):
+        assert not compilation.can_compile()
+        (tmp_path / tool).touch(mode=0o755)
+    assert compilation.can_compile()
+    monkeypatch.setattr(compilation, "has_nestml", lambda: False)
+    assert not compilation.can_compile()
+
+
 def test_without_a_network_the_command_that_gets_the_package_comes_first(tmp_path, monkeypatch, packages):
     links = os.environ["PIP_FIND_LINKS"]
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
