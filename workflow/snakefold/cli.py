@@ -26,7 +26,10 @@ def main(context: click.Context, debug: bool) -> None:
 @click.option("--template", default="two_layers", show_default=True, help="two_layers, microcircuit or cerebellum.")
 @click.pass_obj
 def init(debug: bool, folder: str, template: str) -> None:
-    """Make a project in DIR, a new or empty folder: a circuit, its configuration and profiles, and a README."""
+    """Make a project in DIR: a circuit, its settings, a README.
+
+    DIR is a new folder, or an empty one. Whatever is in it is explained in its README.md, and can be edited.
+    """
     with _mistakes_shown(debug, ending="; nothing was written"):
         import shlex
 
