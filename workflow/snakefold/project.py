@@ -69,7 +69,7 @@ TEMPLATES = {
     ),
     "cerebellum": Template(
         "The cortex of the mouse cerebellum of the package cerebellar-models, and its activity in vitro.",
-        "some minutes",
+        "about ten minutes",
         "`duration` and `threads` of the simulation; `network: {x: 100, y: 100}`, added to it, is a small one",
         PACKAGE / "contrib/cerebellum/cortex_in_vitro.yaml",
         PACKAGE / "contrib/cerebellum/cortex_in_vitro_built_in.yaml",
