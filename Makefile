@@ -9,9 +9,9 @@ CEREBELLUM := .cerebellum
 # Of the cells of the cerebellum: nestml, the package's own, where it can be compiled, or built_in.
 MODEL ?= $(if $(shell command -v c++ || true),nestml,built_in)
 DESCRIPTION := cortex_in_vitro$(if $(filter built_in,$(MODEL)),_built_in)
-SOURCES := workflow scripts tests
+SOURCES := workflow scripts tests setup.py
 
-.PHONY: demo cerebellum test test-cluster lint acceptance benchmark setup clean
+.PHONY: demo cerebellum test test-cluster lint acceptance benchmark wheel setup clean
 
 setup: $(VENV)/.ready
 
@@ -38,9 +38,14 @@ cerebellum: $(CEREBELLUM)/.ready
 lint: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow/rules workflow/snakefold/skeleton/Snakefile
 	$(BIN)/snakemake --lint --config circuit=config/circuits/two_layers.yaml
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts config
+
+# A package that carries the workflow, in dist/. What an earlier build left in build/ would be in it, too.
+wheel: setup
+	rm -rf build
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 # The tests of the workflow come first: they are few and long.
 test: lint
@@ -59,4 +64,4 @@ benchmark: setup
 	for script in tests/benchmarks/*_*.py tests/benchmarks/packing.py; do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) $(CEREBELLUM) .snakemake results .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CEREBELLUM) .snakemake results build dist .pytest_cache .ruff_cache .hypothesis

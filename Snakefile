@@ -6,7 +6,7 @@ from snakemake.utils import min_version
 min_version("9.3")
 
 
-configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else f"{workflow.basedir}/config/config.yaml"
+configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else Path(workflow.current_basedir, "config/config.yaml")
 
 
 include: "workflow/rules/common.smk"

@@ -4,13 +4,18 @@ import json
 import re
 import sys
 
-LIBRARY = Path(workflow.basedir, "workflow").resolve()
-sys.path.insert(0, str(LIBRARY))
+# A clone has the library in its folder workflow, a wheel has the workflow inside the library.
+ROOT = Path(workflow.current_basedir).resolve().parents[1]
+LIBRARY = ROOT / "workflow/snakefold"
+if LIBRARY.is_dir():
+    sys.path.insert(0, str(LIBRARY.parent))
+else:
+    LIBRARY = ROOT.parent
 
 import snakefold
 
-if LIBRARY not in Path(snakefold.__file__).resolve().parents:
-    sys.exit(f"the library should be the one beside the workflow, {LIBRARY} (got: {snakefold.__file__})")
+if Path(snakefold.__file__).resolve().parent != LIBRARY:
+    sys.exit(f"the library should be the one that belongs to the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
 from snakefold import leftovers, results
 from snakefold.scheduling import Profile
@@ -26,17 +31,17 @@ from snakefold.workflow import (
     with_conda,
 )
 
-job_environment(LIBRARY)
+DEPLOYMENT = workflow.deployment_settings.deployment_method
+job_environment(DEPLOYMENT)
 
 with mistakes_shown():
     PROFILE = Profile.of(workflow.resource_settings.default_resources)
     PLAN = plan_for(config)
     check_ranks(PLAN, PROFILE)
 
-DEPLOYMENT = workflow.deployment_settings.deployment_method
-shell.prefix(job_functions(Path(workflow.basedir, "scripts"), DEPLOYMENT, PROFILE))
+shell.prefix(job_functions(ROOT / "scripts", DEPLOYMENT, PROFILE))
 
-ENVS = f"{workflow.basedir}/envs"
+ENVS = f"{ROOT}/envs"
 
 
 wildcard_constraints:

@@ -1,4 +1,4 @@
-"""The command `snakefold`: check a circuit, run the workflow, look after its results, print the schema."""
+"""The command `snakefold`: start a project, check a circuit, run the workflow, look after results, print the schema."""
 
 import signal
 import subprocess
@@ -22,15 +22,44 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 @main.command()
-@click.argument("circuit", type=click.Path())
+@click.argument("folder", metavar="DIR", type=click.Path())
+@click.option("--template", default="two_layers", show_default=True, help="two_layers, microcircuit or cerebellum.")
+@click.pass_obj
+def init(debug: bool, folder: str, template: str) -> None:
+    """Make a project in DIR: a circuit, its settings, a README.
+
+    DIR is a new folder, or an empty one. Whatever is in it is explained in its README.md, and can be edited.
+    """
+    with _mistakes_shown(debug, ending="; nothing was written"):
+        import shlex
+
+        from snakefold.project import create
+
+        made = create(folder, template)
+        for note in made.notes:
+            click.echo(f"warning: {note}", err=True)
+        click.echo(f"{folder}: a project with {made.circuit}\nIts README.md says what each file is. To run it:\n")
+        go = "" if Path(folder).samefile(".") else f"cd {shlex.quote(folder)}"
+        for command in filter(None, (go, made.first, "snakemake -c all")):
+            click.echo(f"  {command}")
+        report = Path(folder, "results", made.circuit.stem, "report.html")
+        click.echo(f"\nThe report will be {report}")
+
+
+@main.command()
+@click.argument("circuit", type=click.Path(), required=False)
 @click.option("--simulator/--no-simulator", default=True, help="Also ask NEST about the simulations.")
 @click.option("--json", "as_json", is_flag=True, help="Print mistakes and warnings as JSON, for editors and CI.")
 @click.pass_obj
-def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
-    """Check a circuit description without running or writing anything; exit code 0 or 1."""
-    if as_json:
-        sys.exit(_check_as_json(circuit, simulator))
+def check(debug: bool, circuit: str | None, simulator: bool, as_json: bool) -> None:
+    """Check a circuit description without running or writing anything; exit code 0 or 1.
+
+    CIRCUIT is by default the one that config/config.yaml names.
+    """
     with _mistakes_shown(debug):
+        circuit = circuit or _configured()
+        if as_json:
+            sys.exit(_check_as_json(circuit, simulator))
         from snakefold.workflow import warn
 
         loaded, plan, warnings = _checked(circuit, simulator)
@@ -146,8 +175,26 @@ def _waited_for(command: list[str]) -> int:
 
 
 def _snakefile() -> Path:
+    from snakefold.installation import SNAKEFILE
+
     here = Path("Snakefile")
-    return here if here.is_file() else Path(__file__).resolve().parents[2] / "Snakefile"
+    return here if here.is_file() else SNAKEFILE
+
+
+def _configured() -> str:
+    """Return the circuit that config/config.yaml of this folder names.
+
+    Raises
+    ------
+    UserError : there is no such file or key
+    """
+    from snakefold.errors import UserError
+
+    file = Path("config/config.yaml")
+    circuit = _config(_snakefile(), None, ()).get("circuit") if file.is_file() else None
+    if not isinstance(circuit, str):
+        raise UserError("names no circuit; say which: snakefold check CIRCUIT", where=str(file))
+    return circuit
 
 
 def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) -> dict:
