@@ -13,6 +13,7 @@ if LIBRARY not in Path(snakefold.__file__).resolve().parents:
     sys.exit(f"the library should be the one beside the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
 from snakefold import leftovers, results
+from snakefold.progress import attach as progress
 from snakefold.scheduling import Profile
 from snakefold.workflow import (
     check_ranks,
@@ -49,14 +50,17 @@ wildcard_constraints:
 onstart:
     with mistakes_shown():
         warn(start(PLAN, log, 1 if with_conda(DEPLOYMENT) else PROFILE.simulation_ranks))
+    progress.begin(PLAN, workflow, config.get("progress"))
 
 
 onsuccess:
+    progress.end("success")
     results.prune(PLAN, keep_temporary=workflow.storage_settings.notemp)
     leftovers.cross_out(PLAN.results)
 
 
 onerror:
+    progress.end("failed")
     leftovers.cross_out(PLAN.results)
     warn([how_to_go_on()])
 

@@ -1,0 +1,233 @@
+"""Watching a run: from what Snakemake logs to the record, the listeners and the screen, in a thread of its own.
+
+Snakemake's threads only put records into a queue. A defect of the watch, or a full disk, ends the watch, with one
+message; the run goes on, and from then on with Snakemake's own output.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from snakefold.leftovers import Run as Noted
+from snakefold.progress.counts import Counter
+from snakefold.progress.jobs import (
+    ABORTED,
+    CANCELLED,
+    FAILED,
+    PENDING,
+    QUEUED,
+    RUNNING,
+    SUCCESS,
+    Change,
+    Job,
+    Run,
+    status_of,
+)
+from snakefold.progress.listeners import Audience, Listener
+from snakefold.progress.record import HEARTBEAT_S, Record
+from snakefold.progress.screen import Lines
+from snakefold.progress.table import summary
+
+SHARE = 0.01  # of the time that counting and drawing may take
+LOOK_S = 1.0  # between looks whether queued jobs have begun
+PATIENCE_S = 15.0  # that the end of a run waits for the watch
+_END = "error: told to end"
+_SAID = ("cost: ", "Traceback (most recent call last)", "error: ", "usage: ")
+
+
+class Watch:
+    """Watches one run.
+
+    Parameters
+    ----------
+    run : with the jobs that are to run
+    noted : the run's main process
+    screen : where progress is shown; None for nowhere
+    listeners : by name
+    local : whether jobs run on this host, so that what is started runs
+
+    Attributes
+    ----------
+    cpu_s : CPU time that it has taken
+    """
+
+    def __init__(self, run: Run, noted: Noted, screen: Lines | None, listeners: dict[str, Listener], *, local: bool):
+        self.run, self.screen, self.local, self.cpu_s = run, screen, local, 0.0
+        self.counter, self.record = Counter(run), Record(run, noted)
+        self.audience = Audience(listeners, self._tell)
+        self._items: queue.SimpleQueue[tuple] = queue.SimpleQueue()
+        self._logs: dict[int, int] = {}  # queued job -> when its log was last written, before
+        self._next = {"look": 0.0, "beat": 0.0, "screen": 0.0, "summary": 0.0}
+        self._broken = False
+        self._thread = threading.Thread(target=self._work, name="snakefold-progress", daemon=True)
+        self.audience.hear(
+            Change("job", j.name, PENDING, "", run.began, 0.0, j.phase, j.rule, j.id, self._log(j), run.results)
+            for j in run.jobs.values()
+        )
+        self.audience.hear(
+            Change("phase", p, status_of(run.numbers(p)), "", run.began, phase=p, results=run.results)
+            for p in run.phases()
+        )
+        self._thread.start()
+
+    def put(self, record: logging.LogRecord) -> None:
+        """Take a record of Snakemake's log; does not wait."""
+        self._items.put((time.time(), record))
+
+    def end(self, status: str) -> None:
+        """Take note that the run has ended, and wait until that is shown and told."""
+        self._items.put((time.time(), status))
+        self._thread.join(PATIENCE_S)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the watch is over."""
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        item: tuple | None = None
+        while item is None or not isinstance(item[1], str):
+            try:
+                item = self._items.get(timeout=self._pause())
+            except queue.Empty:
+                item = None
+            if self._broken:
+                self._only_pass(item)
+                continue
+            try:
+                self._step(item)
+            except Exception as error:
+                self._broken = True
+                self._tell(f"progress is not shown any more: {type(error).__name__}: {error}")
+                self._only_pass(item)
+        self.audience.close()
+        self.cpu_s = time.thread_time()
+
+    def _pause(self) -> float:
+        steps = ["beat"] if self._broken else ["beat", *(["screen"] if self.screen else [])]
+        if self._logs:
+            steps.append("look")
+        return max(min(self._next[step] for step in steps) - time.monotonic(), 0.05)
+
+    def _only_pass(self, item: tuple | None) -> None:
+        if item and self.screen and isinstance(item[1], logging.LogRecord):
+            self.screen.message(item[1])
+
+    def _step(self, item: tuple | None) -> None:
+        if item and isinstance(item[1], str):
+            at, status = item
+            self._spread(self.run.end(status, at))
+            self.record.end(status, at)
+            if self.screen:
+                self.screen.end(self.run, self.counter, at)
+            return
+        if item:
+            self._take(*item)
+        now = time.monotonic()
+        if self._logs and now >= self._next["look"]:
+            self._sparingly("look", LOOK_S, self._look)
+        if now >= self._next["beat"]:
+            self._sparingly("beat", HEARTBEAT_S, self.record.beat)
+        if self.screen and now >= self._next["screen"] and self._items.empty():
+            if self._next["screen"] or self.screen.at_once:
+                self._sparingly("screen", self.screen.every_s, self._refresh)
+            else:
+                self._next["screen"] = now + self.screen.every_s
+
+    def _sparingly(self, step: str, every_s: float, do: Callable[[], object]) -> None:
+        """Do something, and leave so much time before the next time that it costs but a share."""
+        began, cpu_s = time.monotonic(), time.thread_time()
+        do()
+        self._next[step] = began + max(every_s, (time.thread_time() - cpu_s) / SHARE)
+
+    def _refresh(self) -> None:
+        self.screen.refresh(self.run, self.counter, time.time())
+
+    def _take(self, at: float, record: logging.LogRecord) -> None:
+        event = str(getattr(record, "event", "") or "")
+        if event == "job_info":
+            here = self.local or getattr(record, "local", False)
+            self._begin(record.jobid, RUNNING if here else QUEUED, at)
+        elif event == "job_finished":
+            self._change(record.job_id, SUCCESS, at)
+        elif event in ("job_error", "group_error"):
+            members = [record.__dict__] if event == "job_error" else record.job_error_info
+            for member in members:
+                self._fail(member["jobid"], at)
+        if self.screen and (record.levelno >= logging.WARNING or self._wanted(record, event)):
+            self.screen.message(record)
+
+    def _wanted(self, record: logging.LogRecord, event: str) -> bool:
+        """Return whether a message that is no warning is shown: new attempts, and commands where they are asked for."""
+        return event == "shellcmd" or (not event and str(record.msg).startswith("Trying to restart"))
+
+    def _begin(self, number: int, status: str, at: float) -> None:
+        job = self.run.jobs.get(number)
+        if job is not None and status == QUEUED:
+            self._logs[number] = _written(self._log(job))
+        self._change(number, status, at)
+
+    def _fail(self, number: int, at: float) -> None:
+        job = self.run.jobs.get(number)
+        if job is None:
+            return
+        if number in self._logs and _written(self._log(job)) == self._logs[number]:
+            self._change(number, CANCELLED, at)
+        else:
+            self._change(number, ABORTED if _was_killed(self._log(job)) else FAILED, at)
+
+    def _look(self) -> None:
+        """Look which queued jobs have begun: they write their logs."""
+        for number, before in list(self._logs.items()):
+            if _written(self._log(self.run.jobs[number])) != before:
+                self._change(number, RUNNING, time.time())
+
+    def _log(self, job: Job) -> str:
+        return f"{self.run.results}/{job.log}" if job.log else ""
+
+    def _change(self, number: int, status: str, at: float) -> None:
+        if status != QUEUED:
+            self._logs.pop(number, None)
+        self._spread(self.run.change(number, status, at))
+
+    def _spread(self, changes: list[Change]) -> None:
+        self.audience.hear(changes)
+        for change in changes:
+            if change.what == "job":
+                self.record.job(change.id, change.status, change.at)
+        if self.screen and changes:
+            self.screen.changed(changes, self.run, self.counter, self._summary)
+            if not self.screen.at_once:
+                self._next["screen"] = time.monotonic() + self.screen.every_s
+
+    def _summary(self) -> str:
+        text: list[str] = []
+        if time.monotonic() >= self._next["summary"]:
+            self._sparingly("summary", 0.0, lambda: text.append(summary(self.run, self.counter, time.time())))
+        return "".join(text)
+
+    def _tell(self, text: str) -> None:
+        if self.screen:
+            self.screen.say(f"warning: {text}")
+        else:
+            logging.getLogger("snakemake.logging").warning(text)
+
+
+def _written(log: str) -> int:
+    """Return when a log was last written, ns; 0 if it is not there."""
+    try:
+        return Path(log).stat().st_mtime_ns if log else 0
+    except OSError:
+        return 0
+
+
+def _was_killed(log: str) -> bool:
+    """Return whether the log of a failed job ends without a word of why, or with that it was told to end."""
+    try:
+        lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines() if log else ["error: "]
+    except OSError:
+        return False
+    return any(text.startswith(_END) for text in lines) or not any(text.startswith(_SAID) for text in lines)
