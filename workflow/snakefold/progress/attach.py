@@ -93,7 +93,7 @@ def _handler(logger: logging.Logger, settings, wanted: str | None) -> tuple[logg
     if chosen is not None:
         return chosen, chosen.plain
     plain = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
-    quiet = {str(getattr(what, "value", what)) for what in settings.quiet or ()} & {"all", "progress", "rules"}
+    quiet = {what.name for what in settings.quiet or ()} & {"ALL", "PROGRESS", "RULES"}
     if wanted == "snakemake" or quiet or settings.verbose or settings.debug_dag:
         plain = None
     return Relay(plain), plain

@@ -54,7 +54,7 @@ class Lines:
 
     def refresh(self, run: Run, counter: Counter, now: float) -> None:
         """Show how far the run is."""
-        for text in table(run, counter, now):
+        for text in [*table(run, counter, now), summary(run, counter, now)]:
             self.say(text)
 
     def end(self, run: Run, counter: Counter, now: float) -> None:
@@ -96,6 +96,7 @@ class Terminal(Lines):
         """Draw the table."""
         columns, rows = shutil.get_terminal_size()
         lines = table(run, counter, now, colour=self.colour, width=max(columns - 1, 20))
+        lines += [] if run.ended else [summary(run, counter, now)]
         self._cleared()
         self._draw(lines[-max(rows - 1, 1) :])
 

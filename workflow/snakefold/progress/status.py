@@ -10,7 +10,7 @@ from snakefold.errors import UserError
 from snakefold.progress.counts import Counter
 from snakefold.progress.jobs import Run
 from snakefold.progress.record import HEARTBEAT_S, Recorded, ended, read
-from snakefold.progress.table import duration, table
+from snakefold.progress.table import duration, summary, table
 
 SILENT_S = 6 * HEARTBEAT_S + 60  # NFS may show a file a minute late
 EVERY_S = 2.0
@@ -56,7 +56,8 @@ def _lines(recorded: Recorded, *, colour: bool) -> list[str]:
     else:
         said = [f"{of}was killed after {duration(recorded.heard - run.began)}; begun {began}", *_left(run, noted)]
         run.end("aborted", recorded.heard)
-    return [*said, "", *table(run, Counter(run), now, colour=colour)]
+    counter = Counter(run)
+    return [*said, "", *table(run, counter, now, colour=colour), summary(run, counter, now)]
 
 
 def _lives(recorded: Recorded) -> bool | None:

@@ -29,11 +29,13 @@ def table(run: Run, counter: Counter, now: float, *, colour: bool = False, width
         count = counter.of_phase(phase, jobs)
         chunks = f"{count.chunks:,}/{_about(count.wanted_chunks)}" if count.wanted_chunks else ""
         jobs_done = f"{numbers[SUCCESS]:,}/{len(jobs):,}"
+        if status == SUCCESS:
+            count.wanted = None  # it was an expectation
         text = f"{phase:<9} {status:<9} {jobs_done:>11} {chunks:>11}  {_made(phase, count)}".rstrip()[:width]
         if colour and status in _COLOURS:
             text = text[:10] + _COLOURS[status] + text[10:19] + _PLAIN + text[19:]
         lines.append(text)
-    return [*lines, *_running(run, counter, now, width), *_failed(run, colour, width), summary(run, counter, now)]
+    return [*lines, *_running(run, counter, now, width), *_failed(run, colour, width)]
 
 
 def summary(run: Run, counter: Counter, now: float) -> str:

@@ -34,7 +34,8 @@ from snakefold.progress.table import summary
 SHARE = 0.01  # of the time that counting and drawing may take
 LOOK_S = 1.0  # between looks whether queued jobs have begun
 PATIENCE_S = 15.0  # that the end of a run waits for the watch
-_END = "error: told to end"
+_ENDED = ("error: told to end", "KeyboardInterrupt")
+_STOPPED = ("Terminating processes on user request", "Will exit after finishing")  # Snakemake, when told to
 _SAID = ("cost: ", "Traceback (most recent call last)", "error: ", "usage: ")
 
 
@@ -61,7 +62,7 @@ class Watch:
         self._items: queue.SimpleQueue[tuple] = queue.SimpleQueue()
         self._logs: dict[int, int] = {}  # queued job -> when its log was last written, before
         self._next = {"look": 0.0, "beat": 0.0, "screen": 0.0, "summary": 0.0}
-        self._broken = False
+        self._broken, self._stopped = False, False
         self._thread = threading.Thread(target=self._work, name="snakefold-progress", daemon=True)
         self.audience.hear(
             Change("job", j.name, PENDING, "", run.began, 0.0, j.phase, j.rule, j.id, self._log(j), run.results)
@@ -119,6 +120,7 @@ class Watch:
     def _step(self, item: tuple | None) -> None:
         if item and isinstance(item[1], str):
             at, status = item
+            status = ABORTED if self._stopped and status == FAILED else status
             self._spread(self.run.end(status, at))
             self.record.end(status, at)
             if self.screen:
@@ -157,12 +159,11 @@ class Watch:
             members = [record.__dict__] if event == "job_error" else record.job_error_info
             for member in members:
                 self._fail(member["jobid"], at)
-        if self.screen and (record.levelno >= logging.WARNING or self._wanted(record, event)):
+        text = "" if event else str(record.msg)
+        self._stopped = self._stopped or text.startswith(_STOPPED)
+        wanted = event == "shellcmd" or text.startswith((*_STOPPED, "Trying to restart"))  # commands: with -p
+        if self.screen and (wanted or record.levelno >= logging.WARNING):
             self.screen.message(record)
-
-    def _wanted(self, record: logging.LogRecord, event: str) -> bool:
-        """Return whether a message that is no warning is shown: new attempts, and commands where they are asked for."""
-        return event == "shellcmd" or (not event and str(record.msg).startswith("Trying to restart"))
 
     def _begin(self, number: int, status: str, at: float) -> None:
         job = self.run.jobs.get(number)
@@ -230,4 +231,4 @@ def _was_killed(log: str) -> bool:
         lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines() if log else ["error: "]
     except OSError:
         return False
-    return any(text.startswith(_END) for text in lines) or not any(text.startswith(_SAID) for text in lines)
+    return any(text.startswith(_ENDED) for text in lines) or not any(text.startswith(_SAID) for text in lines)
