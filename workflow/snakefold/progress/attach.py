@@ -30,6 +30,7 @@ def begin(plan: Plan, workflow, wanted: str | None = None) -> None:
     wanted : the key `progress` of the workflow's configuration
     """
     global _watch
+    cpu_s = time.thread_time()
     try:
         from snakefold.progress.listeners import installed
         from snakefold.progress.screen import screen_of
@@ -44,7 +45,9 @@ def begin(plan: Plan, workflow, wanted: str | None = None) -> None:
             return
         listeners = installed(logger.warning)
         noted = next(r for r in leftovers.noted(plan.results) if (r.host, r.pid) == (os.uname().nodename, os.getpid()))
-        _watch = handler.watch = Watch(run, noted, screen, listeners, local=workflow.local_exec)
+        cpu_s = time.thread_time() - cpu_s
+        watch = Watch(run, noted, screen, listeners, local=workflow.local_exec, spent_s=cpu_s)
+        _watch = handler.watch = watch
         if handler is not getattr(sys.modules.get(PLUGIN), "chosen", None):
             logger.addHandler(handler)
             if plain in logger.handlers:

@@ -42,9 +42,9 @@ class Record:
         """Note a change of a job."""
         self._write([number, status, round(at, 3)])
 
-    def end(self, status: str, at: float) -> None:
-        """Note the end of the run."""
-        self._write(["run", status, round(at, 3)])
+    def end(self, status: str, at: float, cpu_s: float) -> None:
+        """Note the end of the run, and what it has cost to watch it."""
+        self._write(["run", status, round(at, 3), round(cpu_s, 3)])
         self._file.close()
 
     def _write(self, row: list) -> None:
@@ -90,7 +90,7 @@ def read(results: str | Path) -> Recorded:
         raise UserError(f"cannot be read: {error!r}", where=str(path)) from None
     for line in lines[1:]:
         with contextlib.suppress(ValueError, TypeError):  # the last line may be torn
-            number, status, at = json.loads(line)
+            number, status, at, *_ = json.loads(line)
             if number == "run":
                 run.state, run.ended = status, at
             else:

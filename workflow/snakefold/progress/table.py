@@ -132,7 +132,7 @@ def left_s(run: Run, counter: Counter, now: float) -> float | None:
     measured: dict[str, tuple[float, float]] = {}
     busy, at_least, left = 0.0, 0.0, 0.0
     for job in run.jobs.values():
-        if job.status == SUCCESS:
+        if job.status == SUCCESS and job.seconds:  # without, it was not seen to run
             took, wanted = measured.get(job.phase, (0.0, 0.0))
             measured[job.phase] = took + job.seconds, wanted + job.cost_s + START_S
             busy += job.seconds

@@ -1,9 +1,10 @@
 """Watching a run: from what Snakemake logs to the record, the listeners and the screen, in a thread of its own.
 
-Snakemake's threads only put records into a queue. A defect of the watch, or a full disk, ends the watch, with one
-message; the run goes on, and from then on with Snakemake's own output.
+Snakemake's threads only put records into a queue. Where the record cannot be written, or nothing be shown, as on a full
+disk, that is told once and the rest goes on; what is not shown any more is then shown by Snakemake.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -31,7 +32,7 @@ from snakefold.progress.record import HEARTBEAT_S, Record
 from snakefold.progress.screen import Lines
 from snakefold.progress.table import summary
 
-SHARE = 0.01  # of the time that counting and drawing may take
+SHARE = 0.004  # of the time that counting and drawing may take
 LOOK_S = 1.0  # between looks whether queued jobs have begun
 PATIENCE_S = 15.0  # that the end of a run waits for the watch
 _ENDED = ("error: told to end", "KeyboardInterrupt")
@@ -50,19 +51,28 @@ class Watch:
     listeners : by name
     local : whether jobs run on this host, so that what is started runs
 
-    Attributes
-    ----------
-    cpu_s : CPU time that it has taken
+    spent_s : CPU time that it has cost so far to prepare
     """
 
-    def __init__(self, run: Run, noted: Noted, screen: Lines | None, listeners: dict[str, Listener], *, local: bool):
-        self.run, self.screen, self.local, self.cpu_s = run, screen, local, 0.0
+    def __init__(
+        self,
+        run: Run,
+        noted: Noted,
+        screen: Lines | None,
+        listeners: dict[str, Listener],
+        *,
+        local: bool,
+        spent_s: float = 0.0,
+    ):
+        self.run, self.screen, self.local, self._spent_s = run, screen, local, spent_s
         self.counter, self.record = Counter(run), Record(run, noted)
         self.audience = Audience(listeners, self._tell)
         self._items: queue.SimpleQueue[tuple] = queue.SimpleQueue()
         self._logs: dict[int, int] = {}  # queued job -> when its log was last written, before
-        self._next = {"look": 0.0, "beat": 0.0, "screen": 0.0, "summary": 0.0}
-        self._broken, self._stopped = False, False
+        first = 0.0 if screen and screen.at_once else time.monotonic() + (screen.every_s if screen else 0.0)
+        self._next = {"look": 0.0, "beat": 0.0, "screen": first, "summary": 0.0}
+        self._lost: set[str] = set()  # of "recorded", "shown"
+        self._stopped = False
         self._thread = threading.Thread(target=self._work, name="snakefold-progress", daemon=True)
         self.audience.hear(
             Change("job", j.name, PENDING, "", run.began, 0.0, j.phase, j.rule, j.id, self._log(j), run.results)
@@ -95,49 +105,34 @@ class Watch:
                 item = self._items.get(timeout=self._pause())
             except queue.Empty:
                 item = None
-            if self._broken:
-                self._only_pass(item)
-                continue
-            try:
-                self._step(item)
-            except Exception as error:
-                self._broken = True
-                self._tell(f"progress is not shown any more: {type(error).__name__}: {error}")
-                self._only_pass(item)
+            if item is None:
+                self._look_around()
+            elif isinstance(item[1], str):
+                self._end(*item)
+            else:
+                self._take(*item)
         self.audience.close()
-        self.cpu_s = time.thread_time()
 
     def _pause(self) -> float:
-        steps = ["beat"] if self._broken else ["beat", *(["screen"] if self.screen else [])]
-        if self._logs:
-            steps.append("look")
-        return max(min(self._next[step] for step in steps) - time.monotonic(), 0.05)
+        steps = ["beat", "screen", *(["look"] if self._logs else [])]
+        return max(min(self._next[step] for step in steps) - time.monotonic(), 0.0)
 
-    def _only_pass(self, item: tuple | None) -> None:
-        if item and self.screen and isinstance(item[1], logging.LogRecord):
-            self.screen.message(item[1])
+    def _end(self, at: float, status: str) -> None:
+        status = ABORTED if self._stopped and status == FAILED else status
+        self._spread(self.run.end(status, at))
+        self._try("shown", lambda screen: screen.end(self.run, self.counter, at))
+        self._try("recorded", lambda record: record.end(status, at, self._spent_s + time.thread_time()))
 
-    def _step(self, item: tuple | None) -> None:
-        if item and isinstance(item[1], str):
-            at, status = item
-            status = ABORTED if self._stopped and status == FAILED else status
-            self._spread(self.run.end(status, at))
-            self.record.end(status, at)
-            if self.screen:
-                self.screen.end(self.run, self.counter, at)
-            return
-        if item:
-            self._take(*item)
+    def _look_around(self) -> None:
+        """Do what is due, when nothing else is to be done."""
         now = time.monotonic()
         if self._logs and now >= self._next["look"]:
             self._sparingly("look", LOOK_S, self._look)
         if now >= self._next["beat"]:
-            self._sparingly("beat", HEARTBEAT_S, self.record.beat)
-        if self.screen and now >= self._next["screen"] and self._items.empty():
-            if self._next["screen"] or self.screen.at_once:
-                self._sparingly("screen", self.screen.every_s, self._refresh)
-            else:
-                self._next["screen"] = now + self.screen.every_s
+            self._sparingly("beat", HEARTBEAT_S, lambda: self._try("recorded", lambda record: record.beat()))
+        if now >= self._next["screen"]:
+            every_s = self.screen.every_s if self.screen else HEARTBEAT_S
+            self._sparingly("screen", every_s, lambda: self._try("shown", self._refresh))
 
     def _sparingly(self, step: str, every_s: float, do: Callable[[], object]) -> None:
         """Do something, and leave so much time before the next time that it costs but a share."""
@@ -145,8 +140,20 @@ class Watch:
         do()
         self._next[step] = began + max(every_s, (time.thread_time() - cpu_s) / SHARE)
 
-    def _refresh(self) -> None:
-        self.screen.refresh(self.run, self.counter, time.time())
+    def _refresh(self, screen: Lines) -> None:
+        screen.refresh(self.run, self.counter, time.time())
+
+    def _try(self, how: str, what: Callable) -> None:
+        """Record or show something; what fails is told, and not tried again."""
+        on = {"recorded": self.record, "shown": self.screen}[how]
+        if on is None or how in self._lost:
+            return
+        try:
+            what(on)
+        except Exception as error:
+            self._lost.add(how)
+            with contextlib.suppress(Exception):
+                self._tell(f"progress is not {how} any more: {type(error).__name__}: {error}")
 
     def _take(self, at: float, record: logging.LogRecord) -> None:
         event = str(getattr(record, "event", "") or "")
@@ -154,7 +161,7 @@ class Watch:
             here = self.local or getattr(record, "local", False)
             self._begin(record.jobid, RUNNING if here else QUEUED, at)
         elif event == "job_finished":
-            self._change(record.job_id, SUCCESS, at)
+            self._ends(record.job_id, SUCCESS, at)
         elif event in ("job_error", "group_error"):
             members = [record.__dict__] if event == "job_error" else record.job_error_info
             for member in members:
@@ -162,8 +169,11 @@ class Watch:
         text = "" if event else str(record.msg)
         self._stopped = self._stopped or text.startswith(_STOPPED)
         wanted = event == "shellcmd" or text.startswith((*_STOPPED, "Trying to restart"))  # commands: with -p
-        if self.screen and (wanted or record.levelno >= logging.WARNING):
-            self.screen.message(record)
+        if wanted or record.levelno >= logging.WARNING:
+            self._try("shown", lambda screen: screen.message(record))
+        if self.screen and "shown" in self._lost:
+            with contextlib.suppress(Exception):
+                self.screen.handler.handle(record)
 
     def _begin(self, number: int, status: str, at: float) -> None:
         job = self.run.jobs.get(number)
@@ -178,7 +188,12 @@ class Watch:
         if number in self._logs and _written(self._log(job)) == self._logs[number]:
             self._change(number, CANCELLED, at)
         else:
-            self._change(number, ABORTED if _was_killed(self._log(job)) else FAILED, at)
+            self._ends(number, ABORTED if _was_killed(self._log(job)) else FAILED, at)
+
+    def _ends(self, number: int, status: str, at: float) -> None:
+        if number in self._logs:  # it was not seen to run
+            self._change(number, RUNNING, at)
+        self._change(number, status, at)
 
     def _look(self) -> None:
         """Look which queued jobs have begun: they write their logs."""
@@ -198,10 +213,10 @@ class Watch:
         self.audience.hear(changes)
         for change in changes:
             if change.what == "job":
-                self.record.job(change.id, change.status, change.at)
-        if self.screen and changes:
-            self.screen.changed(changes, self.run, self.counter, self._summary)
-            if not self.screen.at_once:
+                self._try("recorded", lambda record, of=change: record.job(of.id, of.status, of.at))
+        if changes:
+            self._try("shown", lambda screen: screen.changed(changes, self.run, self.counter, self._summary))
+            if self.screen and not self.screen.at_once:
                 self._next["screen"] = time.monotonic() + self.screen.every_s
 
     def _summary(self) -> str:
