@@ -63,9 +63,9 @@ def test_placement_in_a_file(files):
 
 def test_listener_in_an_installed_package(files):
     results = snakemake(files, "rings.yaml", 1)
-    told = [line.split(maxsplit=1)[1] for line in (results / "diary.txt").read_text().splitlines()]
+    told = [line.split(maxsplit=1)[1].strip() for line in (results / "diary.txt").read_text().splitlines()]
     assert told[-1] == "tiles1/rings: success"
-    assert [line for line in told if line.startswith("place")] == ["place: pending", "place: running", "place: success"]
+    assert [line for line in told if line.startswith("place:")] == ["place: pending", "place: running", "place: success"]
 
 
 def test_property_in_a_file(files):
