@@ -65,7 +65,11 @@ def test_listener_in_an_installed_package(files):
     results = snakemake(files, "rings.yaml", 1)
     told = [line.split(maxsplit=1)[1].strip() for line in (results / "diary.txt").read_text().splitlines()]
     assert told[-1] == "tiles1/rings: success"
-    assert [line for line in told if line.startswith("place:")] == ["place: pending", "place: running", "place: success"]
+    assert [line for line in told if line.startswith("place:")] == [
+        "place: pending",
+        "place: running",
+        "place: success",
+    ]
 
 
 def test_property_in_a_file(files):
