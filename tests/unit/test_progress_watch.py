@@ -69,7 +69,9 @@ def test_what_snakemake_logs_becomes_changes_lines_and_a_record(begun, tmp_path)
     watch.put(event(None, message="Select jobs to execute..."))
     watch.put(event("job_finished", job_id=0))
     watch.put(event("job_info", jobid=1))
-    watch.put(event("job_error", logging.ERROR, "Error in rule connect_b", jobid=1))
+    watch.put(event("error", logging.ERROR, "RuleException:\nCalledProcessError in file x: set -euo pipefail"))
+    watch.put(event("job_error", logging.ERROR, "Error in rule connect_b", jobid=1, rule_msg="it is out of memory"))
+    watch.put(event("error", logging.ERROR, "MissingOutputException in rule x"))
     watch.put(event("job_finished", job_id=77))  # a rule that does nothing
     watch.end("failed")
     assert statuses(changes, "connect a") == ["pending", "running", "success"]
@@ -79,7 +81,9 @@ def test_what_snakemake_logs_becomes_changes_lines_and_a_record(begun, tmp_path)
     assert changes[-1].what == "run" and changes[-1].status == "failed"
     said = stream.getvalue()
     assert "connect a: success" in said and "8 chunks, 50 synapses (1 of 3 jobs in " in said
-    assert "Error in rule connect_b\n" in said and f"connect b: failed, 0 s, {tmp_path}/logs/b.log\n" in said
+    assert f"connect b: failed, 0 s, {tmp_path}/logs/b.log\n    it is out of memory\n    Traceback" in said
+    assert "Error in rule" not in said and "set -euo" not in said
+    assert "MissingOutputException in rule x\n" in said
     assert "Select jobs" not in said and "connect c" not in said
     rows = [json.loads(line)[:2] for line in (tmp_path / FILE).read_text().splitlines()[1:]]
     assert rows == [[0, "running"], [0, "success"], [1, "running"], [1, "failed"], [2, "cancelled"], ["run", "failed"]]
@@ -198,6 +202,18 @@ def test_a_table_is_drawn_on_terminals_alone(monkeypatch, terminal, term, lines,
     monkeypatch.setenv("TERM", term)
     screen = screen_of(logging.StreamHandler(Stream(terminal)), lines=lines)
     assert type(screen) is kind
+
+
+def test_of_a_failed_job_the_end_of_its_log_is_shown_where_logs_are_wanted(tmp_path):
+    log = tmp_path / "x.log"
+    log.write_text("".join(f"line {i}\n" for i in range(100)))
+    for logs, says in ((True, "    ... 70 lines before\n    line 70\n"), (False, "")):
+        stream = Stream()
+        Lines(logging.StreamHandler(stream), stream, logs=logs).why("", str(log))
+        assert stream.getvalue().startswith(says) and ("line 99\n" in stream.getvalue()) == logs
+    stream = Stream()
+    Lines(logging.StreamHandler(stream), stream).why("no node", str(tmp_path / "none.log"))
+    assert stream.getvalue() == "    no node\n    the log is not there\n"
 
 
 def test_no_color_is_heeded(monkeypatch):

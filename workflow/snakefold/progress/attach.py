@@ -38,8 +38,8 @@ def begin(plan: Plan, workflow, wanted: str | None = None) -> None:
 
         logger = logging.getLogger("snakemake.logging")
         handler, plain = _handler(logger, workflow.output_settings, wanted)
-        nocolor = workflow.output_settings.nocolor
-        screen = screen_of(plain, nocolor=nocolor, lines=wanted == "lines") if plain else None
+        of = {"nocolor": workflow.output_settings.nocolor, "logs": workflow.output_settings.show_failed_logs}
+        screen = screen_of(plain, **of, lines=wanted == "lines") if plain else None
         run = Run(plan.results, jobs_of(plan, workflow.dag.needrun_jobs()), expected(plan), time.time())
         if not run.jobs:
             return

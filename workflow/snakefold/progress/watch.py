@@ -37,6 +37,7 @@ LOOK_S = 1.0  # between looks whether queued jobs have begun
 PATIENCE_S = 15.0  # that the end of a run waits for the watch
 _ENDED = ("error: told to end", "KeyboardInterrupt")
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing")  # Snakemake, when told to
+_EMPTY = "For further error details see the cluster/cloud log"
 _SAID = ("cost: ", "Traceback (most recent call last)", "error: ", "usage: ")
 
 
@@ -165,11 +166,12 @@ class Watch:
         elif event in ("job_error", "group_error"):
             members = [record.__dict__] if event == "job_error" else record.job_error_info
             for member in members:
-                self._fail(member["jobid"], at)
+                self._fail(member["jobid"], at, str(member.get("rule_msg") or ""))
+        known = event in ("job_error", "group_error") or (event == "error" and "CalledProcessError" in str(record.msg))
         text = "" if event else str(record.msg)
         self._stopped = self._stopped or text.startswith(_STOPPED)
         wanted = event == "shellcmd" or text.startswith((*_STOPPED, "Trying to restart"))  # commands: with -p
-        if wanted or record.levelno >= logging.WARNING:
+        if wanted or (record.levelno >= logging.WARNING and not known):
             self._try("shown", lambda screen: screen.message(record))
         if self.screen and "shown" in self._lost:
             with contextlib.suppress(Exception):
@@ -181,7 +183,7 @@ class Watch:
             self._logs[number] = _written(self._log(job))
         self._change(number, status, at)
 
-    def _fail(self, number: int, at: float) -> None:
+    def _fail(self, number: int, at: float, message: str) -> None:
         job = self.run.jobs.get(number)
         if job is None:
             return
@@ -189,6 +191,8 @@ class Watch:
             self._change(number, CANCELLED, at)
         else:
             self._ends(number, ABORTED if _was_killed(self._log(job)) else FAILED, at)
+        said = "" if message.startswith(_EMPTY) else message
+        self._try("shown", lambda screen: screen.why(said, self._log(job)))
 
     def _ends(self, number: int, status: str, at: float) -> None:
         if number in self._logs:  # it was not seen to run
