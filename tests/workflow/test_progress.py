@@ -179,8 +179,10 @@ def test_a_killed_run_is_known_as_such_and_its_jobs_are_counted(flow):
     run = flow.start("--rerun-incomplete", jobs=2)
     flow.process_of(at_least=1)
     os.kill(run.pid, signal.SIGKILL)
-    flow.finish(run)
-    assert flow.status().startswith("results/circuit: was killed after ")
+    run.wait()
+    assert re.search(r"^  [12] jobs? of it still waits? or runs?; the next run ends ", flow.status(), re.M)
+    flow.finish(run)  # its jobs have ended, too
+    assert flow.status().startswith("results/circuit: was killed after ") and "of it still" not in flow.status()
     assert "connect   aborted" in flow.status()
     subprocess.run(flow.command("--unlock"), cwd=flow.folder, env=flow.environment(), check=True, capture_output=True)
 
