@@ -157,6 +157,7 @@ class Workflow:
             "results": self.results_key,
             "tiles": self.tiles,
             "simulations": self.simulations,
+            "progress": "snakemake",
         } | self.more
         config = ["--config", *(f"{key}={value}" for key, value in keys.items())]
         snakemake = [sys.executable, "-m", "snakemake", "-s", str(self.root / "Snakefile"), "-d", str(self.folder)]

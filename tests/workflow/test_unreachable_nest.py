@@ -181,7 +181,7 @@ print(json.dumps([[m.message for m in mistakes(verdicts)], [v.message for v in u
 
 def run(folder: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run the whole workflow by `snakefold run`; return its exit code and all that it said."""
-    ran = start(folder, env, "run", "circuit.yaml", "--cores", "1")
+    ran = start(folder, env, "run", "circuit.yaml", "--cores", "1", "--config", "progress=snakemake")
     said, errors = ran.communicate(timeout=HANG_S)
     return ran.returncode, said + errors
 

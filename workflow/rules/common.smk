@@ -18,6 +18,7 @@ if Path(snakefold.__file__).resolve().parent != LIBRARY:
     sys.exit(f"the library should be the one that belongs to the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
 from snakefold import leftovers, results
+from snakefold.progress import attach as progress
 from snakefold.scheduling import Profile
 from snakefold.workflow import (
     check_ranks,
@@ -54,14 +55,17 @@ wildcard_constraints:
 onstart:
     with mistakes_shown():
         warn(start(PLAN, log, 1 if with_conda(DEPLOYMENT) else PROFILE.simulation_ranks))
+    progress.begin(PLAN, workflow, config.get("progress"))
 
 
 onsuccess:
+    progress.end("success")
     results.prune(PLAN, keep_temporary=workflow.storage_settings.notemp)
     leftovers.cross_out(PLAN.results)
 
 
 onerror:
+    progress.end("failed")
     leftovers.cross_out(PLAN.results)
     warn([how_to_go_on()])
 

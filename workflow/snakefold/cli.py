@@ -283,6 +283,22 @@ def cancel(debug: bool, results: str) -> None:
 
 @main.command()
 @RESULTS
+@click.option("--follow", is_flag=True, help="Go on until the run ends.")
+@click.pass_obj
+def status(debug: bool, results: str, follow: bool) -> None:
+    """Show what a run is doing, or how the last one ended, from any terminal or node that sees RESULTS."""
+    with _mistakes_shown(debug, ending=""):
+        from snakefold.progress.status import follow as followed
+        from snakefold.progress.status import status as now
+
+        if follow:
+            followed(results)
+        else:
+            click.echo("\n".join(now(results)))
+
+
+@main.command()
+@RESULTS
 @click.pass_obj
 def cost(debug: bool, results: str) -> None:
     """Print what a circuit has cost, by phase: what its jobs say, and what SLURM has accounted for."""
