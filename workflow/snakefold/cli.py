@@ -228,8 +228,8 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
 def export(debug: bool, results: str, to: str, output: str, simulation: str | None, force: bool) -> None:
     """Write finished results in the formats of other tools.
 
-    nwb, nix: a simulation's spikes and reports, with what its cells are, as NWB, or as NIX for Neo. sonata: a folder with
-    the circuit as one node population per region, with weights and delays as edge columns.
+    nwb, nix: a simulation's spikes and reports, with what its cells are, as NWB, or as NIX for Neo. sonata: a folder
+    with the circuit as one node population per region, with weights and delays as edge columns.
     """
     with _mistakes_shown(debug, ending=""):
         from snakefold.export.ways import export

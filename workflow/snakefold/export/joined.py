@@ -1,8 +1,8 @@
 """Cells and edges of a circuit by region: the populations that `export.sonata` writes.
 
-The cells of a region are numbered type after type, in the order of their names, and within a type as they are. So what is
-sorted by (target, source) in an edge set stays so in each of the parts that go to a pair of regions, and a population of
-edges is a merge of such parts, which lie in a file meanwhile.
+The cells of a region are numbered type after type, in the order of their names, and within a type as they are. So what
+is sorted by (target, source) in an edge set stays so in each of the parts that go to a pair of regions, and a
+population of edges is a merge of such parts, which lie in a file meanwhile.
 """
 
 from collections.abc import Iterator, Mapping

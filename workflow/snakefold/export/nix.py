@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from neo import AnalogSignal, Block, Segment, SpikeTrain
 from neo.io import NixIO
+from quantities import Quantity
 
 from snakefold.export.finished import Simulated
 from snakefold.export.trains import Trains
@@ -66,18 +67,14 @@ def _signal(simulation: Simulated, report: Report, population: str, name: str, v
     return AnalogSignal(
         report.data(population),
         units="dimensionless" if unit in _NO_UNIT else unit,
-        sampling_rate=_quantity(1.0 / step, "1/ms"),
-        t_start=_quantity(start, "ms"),
+        sampling_rate=Quantity(1.0 / step, "1/ms"),
+        t_start=Quantity(start, "ms"),
         name=f"{name} {population}",
-        array_annotations={
-            key: column.astype(str) if column.dtype == object else column for key, column in cells.items()
-        },
+        array_annotations=_plain(cells),
         variable=variable,
         population=population,
     )
 
 
-def _quantity(value: float, unit: str):
-    import quantities
-
-    return quantities.Quantity(value, unit)
+def _plain(cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: column.astype(str) if column.dtype == object else column for name, column in cells.items()}

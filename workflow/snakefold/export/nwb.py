@@ -1,8 +1,8 @@
 """NWB: a simulation as Neurodata Without Borders 2, a unit per recorded cell, a time series per report.
 
 Units have the cells' type, node id, region, partition and position, um. A report becomes the series
-processing/icephys/<report>_<population>, whose columns are the rows of the table <series>_cells; in the units of the SI,
-with NWB's conversion factor. Times are s of model time from 0; the session's date is `DATE`, as results have none.
+processing/icephys/<report>_<population>, whose columns are the rows of the table <series>_cells; in the units of the
+SI, with NWB's conversion factor. Times are s of model time from 0; the session's date is `DATE`, as results have none.
 
 Spikes and samples are streamed. Equal results are equal bytes: ids of objects are made from the digest and their paths.
 Reference: Ruebel et al. (2022), eLife 11:e78362.
@@ -141,12 +141,8 @@ def _units(simulation: Simulated, names: list[str]) -> Units:
 
 def _columns(tables: list[dict[str, np.ndarray]]) -> list[VectorData]:
     joined = {name: np.concatenate([table[name] for table in tables]) for name in _COLUMNS}
-    return [
-        VectorData(
-            name=name, description=text, data=joined[name].tolist() if joined[name].dtype == object else joined[name]
-        )
-        for name, text in _COLUMNS.items()
-    ]
+    joined |= {name: column.tolist() for name, column in joined.items() if column.dtype == object}
+    return [VectorData(name=name, description=text, data=joined[name]) for name, text in _COLUMNS.items()]
 
 
 def _add_traces(module, simulation: Simulated, name: str, variable: str, path: Path, population: str) -> None:

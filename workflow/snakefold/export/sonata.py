@@ -2,9 +2,9 @@
 
 For tools whose populations are regions and whose synapses are edges, as bmtk, and NEURON through it. A cell has the
 columns `cell_type` and `original_id`, an edge has `edge_set`: where it is in the circuit. With a simulation,
-edges are its synapses: `syn_weight`, `delay` (ms), `receptor_type`, and the model as `model_template`; edge sets that it
-leaves out, or whose pairs NEST draws, are not there. Contacts that a simulation collapses into one synapse stay edges of
-their own, with the weight that is theirs of the sum and the delay of the synapse.
+edges are its synapses: `syn_weight`, `delay` (ms), `receptor_type`, and the model as `model_template`; edge sets that
+it leaves out, or whose pairs NEST draws, are not there. Contacts that a simulation collapses into one synapse stay
+edges of their own, with the weight that is theirs of the sum and the delay of the synapse.
 """
 
 import contextlib

@@ -14,15 +14,7 @@ from snakefold.sonata.spikes import populations
 
 NIX_S_PER_CELL = 0.015  # measured
 _LONG_S = 60.0
-_OF_SONATA = (
-    "nodes",
-    "edges",
-    "morphologies",
-    "circuit_config.json",
-    "node_sets.json",
-    "node_types.csv",
-    "edge_types.csv",
-)
+_FILES = ("circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")
 
 
 def export(
@@ -40,8 +32,8 @@ def export(
 
     Raises
     ------
-    UserError : the results are not finished, there is no such simulation, it is not said which, or none where the format
-        needs one, the output is there, or a package is missing
+    UserError : the results are not finished, there is no such simulation, it is not said which, or none where the
+        format needs one, the output is there, or a package is missing
     """
     output = Path(output)
     circuit = Finished.of(results)
@@ -80,7 +72,9 @@ def _check_output(output: Path, to: str, force: bool) -> None:
         raise UserError("is there already; choose another name, or replace it with --force", where=str(output))
     if output.is_dir() != (to == "sonata"):
         raise UserError(f"is a {'folder' if output.is_dir() else 'file'}; not replaced", where=str(output))
-    if to == "sonata" and (others := sorted({path.name for path in output.iterdir()} - set(_OF_SONATA))):
+    if to == "sonata" and (
+        others := sorted({path.name for path in output.iterdir()} - {"nodes", "edges", "morphologies", *_FILES})
+    ):
         what = (
             f"holds more than an export ({listed(others, 4)}), and is not replaced; delete it, or choose another name"
         )
