@@ -76,7 +76,7 @@ def write_crate(
         "description": f"The brain circuit {name} in the SONATA format, and simulations of it with NEST",
         "datePublished": DATE,
         "license": {"@id": "#license"},
-        "conformsTo": [{"@id": _PROFILE}],
+        "conformsTo": {"@id": _PROFILE},
         "hasPart": _ids(files),
         "mentions": _ids(actions),
         "mainEntity": {"@id": "circuit_config.json"},
@@ -96,7 +96,7 @@ def write_crate(
         "about": {"@id": "./"},
     }
     graph = [itself, root, licence, profile, sonata, *programs.values(), *actions, *files]
-    crate = {"@context": [f"{_VERSION}/context", "https://w3id.org/ro/terms/workflow-run/context"], "@graph": graph}
+    crate = {"@context": f"{_VERSION}/context", "@graph": graph}
     hdf5.write_text(folder / NAME, json.dumps(crate, indent=2) + "\n")
 
 
@@ -141,12 +141,14 @@ def _action(name: str, title: str, instrument: Entity, given: list[Entity], made
         "@id": name,
         "@type": "CreateAction",
         "name": title,
+        "description": f"{title}, by {instrument['name']} {instrument['softwareVersion']}",
         "instrument": {"@id": instrument["@id"]},
         "object": _ids(given),
         "result": _ids(made),
-        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
     }
 
 
-def _ids(entities: Iterable[Entity]) -> list[Entity]:
-    return [{"@id": entity["@id"]} for entity in entities]
+def _ids(entities: Iterable[Entity]) -> Entity | list[Entity]:
+    """Return references to some entities; to one, as RO-Crate has it, not in a list."""
+    ids = [{"@id": entity["@id"]} for entity in entities]
+    return ids[0] if len(ids) == 1 else ids

@@ -8,6 +8,7 @@ edges of their own, with the weight that is theirs of the sum and the delay of t
 """
 
 import contextlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from snakefold.sonata.circuit import write_circuit
 from snakefold.sonata.edges import Block, Edges, merge, write_edges
 from snakefold.sonata.nodes import Chunks, Nodes, write_nodes
 
+BMTK = "bmtk_config.json"  # bmtk takes "." for the folder that it is started in, other readers for the file's
 DEFAULT_WEIGHT, DEFAULT_DELAY = 1.0, 1.0  # NEST's, where a description gives none; the delay in ms
 
 
@@ -58,6 +60,8 @@ def write_regions(circuit: Finished, simulation: Simulated | None, folder: str |
     if (circuit.folder / "morphologies").is_dir():
         morphologies = shutil.copytree(circuit.folder / "morphologies", folder / "morphologies")
     write_circuit(nodes, edge_files, folder / "circuit_config.json", morphologies, _type_sets(circuit, joined))
+    config = json.loads((folder / "circuit_config.json").read_text(encoding="utf-8"))
+    hdf5.write_text(folder / BMTK, json.dumps(config | {"manifest": {"$BASE_DIR": "${configdir}"}}, indent=2) + "\n")
     return made
 
 

@@ -14,7 +14,7 @@ from snakefold.sonata.spikes import populations
 
 NIX_S_PER_CELL = 0.015  # measured
 _LONG_S = 60.0
-_FILES = ("circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")
+_FILES = ("bmtk_config.json", "circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")
 
 
 def export(
