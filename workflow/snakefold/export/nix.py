@@ -48,16 +48,17 @@ def write_nix(simulation: Simulated, output: str | Path) -> None:
 
 def _spike_trains(simulation: Simulated, population: str) -> Iterator[SpikeTrain]:
     ids = simulation.recorded(population)
-    trains, cells = Trains(simulation.spikes_file, population, ids), simulation.circuit.cells(population, ids)
+    cells = simulation.circuit.cells(population, ids)
     stop = float(simulation.config["run"]["tstop"])
     places = np.stack([cells.pop(axis) for axis in "xyz"], axis=1).tolist()  # as one: Neo takes 3 ms for each
     columns = {name: column.tolist() for name, column in cells.items()} | {"position": places}
-    for first, last in trains.groups():
-        times, starts = trains.times(first, last), trains.starts[first : last + 1] - trains.starts[first]
-        for i in range(first, last):
-            spikes = times[starts[i - first] : starts[i - first + 1]]
-            about = {name: column[i] for name, column in columns.items()}
-            yield SpikeTrain(spikes, t_stop=stop, units="ms", name=f"{population} {ids[i]}", **about)
+    with Trains(simulation.spikes_file, population, ids) as trains:
+        for first, last in trains.groups():
+            times, starts = trains.times(first, last), trains.starts[first : last + 1] - trains.starts[first]
+            for i in range(first, last):
+                spikes = times[starts[i - first] : starts[i - first + 1]]
+                about = {name: column[i] for name, column in columns.items()}
+                yield SpikeTrain(spikes, t_stop=stop, units="ms", name=f"{population} {ids[i]}", **about)
 
 
 def _signal(simulation: Simulated, report: Report, population: str, name: str, variable: str) -> AnalogSignal:

@@ -8,6 +8,7 @@ Spikes and samples are streamed. Equal results are equal bytes: ids of objects a
 Reference: Ruebel et al. (2022), eLife 11:e78362.
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from datetime import datetime
@@ -60,20 +61,21 @@ def write_nwb(simulation: Simulated, output: str | Path) -> None:
         notes="Simulated, not recorded: the dates are a convention. "
         + ", ".join(f"{key}: {value}" for key, value in sorted(provenance.items())),
     )
-    if recorded := [name for name in populations(simulation.spikes_file) if name in circuit.nodes]:
-        file.units = _units(simulation, recorded)
-    module = None
-    for name, (path, variable) in simulation.reports.items():
-        with Report(path) as report:
+    with contextlib.ExitStack() as opened:  # until the file is written, which reads what is streamed
+        if recorded := [name for name in populations(simulation.spikes_file) if name in circuit.nodes]:
+            file.units = _units(simulation, recorded, opened)
+        module = None
+        for name, (path, variable) in simulation.reports.items():
+            report = opened.enter_context(Report(path))
             module = module or file.create_processing_module("icephys", "What multimeters recorded, by population.")
             for population in report.populations:
                 if report.shape(population)[1]:
-                    _add_traces(module, simulation, name, variable, path, population)
-    _name_objects(file, simulation.digest)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of columns whose length it does not know before they are streamed
-        with NWBHDF5IO(str(output), "w") as io:
-            io.write(file)
+                    _add_traces(module, simulation, report, name, variable, population)
+        _name_objects(file, simulation.digest)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of columns whose length it does not know before they are streamed
+            with NWBHDF5IO(str(output), "w") as io:
+                io.write(file)
 
 
 class _Streamed(GenericDataChunkIterator):
@@ -108,12 +110,12 @@ def _streamed(rows: Callable[[int, int], np.ndarray], shape: tuple[int, ...], dt
     return _Streamed(rows, shape, dtype) if 0 not in shape else np.empty(shape, dtype)
 
 
-def _units(simulation: Simulated, names: list[str]) -> Units:
+def _units(simulation: Simulated, names: list[str], opened: contextlib.ExitStack) -> Units:
     """Return the table of all recorded cells, by type and node id."""
     trains, tables = [], []
     for name in names:
         ids = simulation.recorded(name)
-        trains.append(Trains(simulation.spikes_file, name, ids))
+        trains.append(opened.enter_context(Trains(simulation.spikes_file, name, ids)))
         tables.append(simulation.circuit.cells(name, ids))
     ends = np.concatenate([[0], np.cumsum([len(train) for train in trains])]).astype(np.int64)
 
@@ -145,9 +147,8 @@ def _columns(tables: list[dict[str, np.ndarray]]) -> list[VectorData]:
     return [VectorData(name=name, description=text, data=joined[name]) for name, text in _COLUMNS.items()]
 
 
-def _add_traces(module, simulation: Simulated, name: str, variable: str, path: Path, population: str) -> None:
+def _add_traces(module, simulation: Simulated, report: Report, name: str, variable: str, population: str) -> None:
     """Add a population's samples of one variable, and the table of their cells."""
-    report = Report(path)  # stays open: the rows are read when the file is written
     shape, unit = report.shape(population), report.units(population)
     si, factor = _SI.get(unit, (unit, 1.0))
     title = f"{name}_{population}"

@@ -30,12 +30,19 @@ class Trains:
     """
 
     def __init__(self, path: str | Path, population: str, ids: np.ndarray):
-        self._group = hdf5.open_stage(path, SCHEMA)[f"spikes/{population}"]
+        self._file = hdf5.open_stage(path, SCHEMA)
+        self._group = self._file[f"spikes/{population}"]
         self.ids = ids
         self.counts = np.zeros(len(ids), np.int64)
         for _, cells in self._blocks():
             self.counts += np.bincount(cells, minlength=len(ids))
         self.starts = np.concatenate([[0], np.cumsum(self.counts)])
+
+    def __enter__(self) -> "Trains":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def __len__(self) -> int:
         return int(self.starts[-1])
