@@ -9,6 +9,9 @@ min_version("9.3")
 configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else Path(workflow.current_basedir, "config/config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/parse.smk"
 include: "workflow/rules/build.smk"

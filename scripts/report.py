@@ -1,8 +1,8 @@
-"""Write the report: the circuit and its simulations on one self-contained page.
+"""Write the report: the circuit and its simulations on one self-contained page; and what the results are, as RO-Crate.
 
 Inputs: the results folder: build/, nodes/, edges/, simulations/; rates that the description expects; on SLURM, what
     sacct says of the runs.
-Outputs: report.html.
+Outputs: report.html, ro-crate-metadata.json.
 Determinism: no random numbers, no time, but for what SLURM has accounted for.
 """
 
@@ -21,12 +21,14 @@ def main(
     expected_rates: str,
     output: str,
 ) -> None:
-    """Write the report."""
+    """Write the report, and the metadata into the results folder."""
     from snakefold.cost import of_slurm
+    from snakefold.export.crate import write_crate
     from snakefold.report.page import write_report
 
     rates = json.loads(expected_rates)
     write_report(results, cell_types, edge_sets, simulations, output, builds, of_slurm(results), rates)
+    write_crate(results, cell_types, edge_sets, simulations, builds)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def benchmark_of(phase, name, *more):
     return PLAN.path("benchmarks", phase, ".".join([name, *more, "tsv"]))
 
 
+def told_of(files, file, caption, category, subcategory):
+    """Return files of which one is shown by snakemake --report."""
+    shown = {"caption": caption, "category": category, "subcategory": subcategory}
+    return [report(path, **shown) if Path(path).name == file else path for path in files]
+
+
 def tile_files(phase, name, passes, tiles):
     """Return the tile files of a strategy, pass after pass, tile after tile."""
     return [PLAN.path(phase, name, f"{p}.{t}.h5") for p in range(passes) for t in range(tiles)]

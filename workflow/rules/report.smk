@@ -1,4 +1,5 @@
-# Report: what was built against what was wanted, and what the simulations did, on one page, R/report.html.
+# Report: what was built against what was wanted, and what the simulations did, on one page, R/report.html; and what
+# the results are, as RO-Crate metadata.
 # Guarantees: self-contained; a function of the results, and of the rates that the description expects.
 
 
@@ -10,7 +11,8 @@ rule report:
         edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
         simulations=[f for name in PLAN.simulations for f in PLAN.simulation_outputs(name)],
     output:
-        PLAN.path("report.html"),
+        page=report(PLAN.path("report.html"), caption="../report/page.rst", category="Report"),
+        crate=PLAN.path("ro-crate-metadata.json"),
     log:
         log_of("report", "report"),
     benchmark:
@@ -24,8 +26,8 @@ rule report:
     conda:
         f"{ENVS}/report.yaml"
     message:
-        "report: {output}"
+        "report: {output.page}"
     shell:
         "snakefold_job report --results {params.results:q} --builds {input.builds:q}"
         " --cell-types {params.cell_types:q} --edge-sets {params.edge_sets:q} --simulations {params.simulations:q}"
-        " --expected-rates {params.expected_rates:q} --output {output:q} > {log:q} 2>&1"
+        " --expected-rates {params.expected_rates:q} --output {output.page:q} > {log:q} 2>&1"

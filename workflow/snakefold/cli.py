@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from snakefold import __version__
+from snakefold.export import FORMATS
 
 RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False))
 
@@ -262,6 +263,26 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
             raise UserError("nothing is left there of an unfinished simulation", where=str(folder))
         write_spikes(output, left.spikes, "salvaged")
         click.echo(f"{output}: spikes until {left.until:g} of {left.duration:g} ms")
+
+
+@main.command()
+@RESULTS
+@click.argument("to", metavar="|".join(FORMATS), type=click.Choice(FORMATS))
+@click.argument("output", type=click.Path())
+@click.option("--simulation", help="Name of the simulation, where there are several.")
+@click.option("--force", is_flag=True, help="Replace an export that is there.")
+@click.pass_obj
+def export(debug: bool, results: str, to: str, output: str, simulation: str | None, force: bool) -> None:
+    """Write finished results in the formats of other tools.
+
+    nwb, nix: a simulation's spikes and reports, with what its cells are, as NWB, or as NIX for Neo. sonata: a folder
+    with the circuit as one node population per region, with weights and delays as edge columns.
+    """
+    with _mistakes_shown(debug, ending=""):
+        from snakefold.export.ways import export
+
+        for line in export(results, to, output, simulation, force):
+            click.echo(line)
 
 
 @main.command()

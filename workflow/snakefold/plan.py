@@ -200,7 +200,8 @@ class Plan:
     def final_files(self) -> list[str]:
         """Return every final file."""
         simulated = [file for name in self.simulations for file in self.simulation_outputs(name)]
-        return [self.path("parse.h5"), *self.circuit_files(), *simulated, self.path("report.html")]
+        reported = map(self.path, ("report.html", "ro-crate-metadata.json"))
+        return [self.path("parse.h5"), *self.circuit_files(), *simulated, *reported]
 
     def files_behind_circuit(self) -> list[str]:
         """Return the files that stay and that the circuit is made from: its parts, and stages before hooks.
