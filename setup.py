@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-CARRIED = ("Snakefile", "workflow/rules", "workflow/schemas", "scripts", "config", "envs", "profiles")
+CARRIED = ("Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "scripts", "config", "envs", "profiles")
 
 
 class BuildWithWorkflow(build_py):
