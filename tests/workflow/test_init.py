@@ -89,7 +89,8 @@ def test_a_wheel_carries_all_of_the_workflow_and_nothing_else(copied, python):
     (bundle,) = python.parents[1].glob("lib/*/site-packages/snakefold/bundle")
     tops = [copied / name for name in CARRIED]
     wanted = {p for top in tops for p in (top.rglob("*") if top.is_dir() else [top]) if p.is_file()}
-    wanted = {p.relative_to(copied) for p in wanted if not p.is_relative_to(copied / "workflow/snakefold")}
+    packages = [init.parent for init in (copied / "workflow").glob("*/__init__.py")]
+    wanted = {p.relative_to(copied) for p in wanted if not any(p.is_relative_to(package) for package in packages)}
     wanted = {p for p in wanted if not any(part.endswith(".egg-info") for part in p.parts)}
     found = {p.relative_to(bundle) for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     assert found == wanted
