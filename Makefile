@@ -1,6 +1,6 @@
-# make demo: set up and run the cortical microcircuit; make cerebellum: set up and run the mouse cerebellar cortex;
-# make test: set up, check style, run the tests;
-# make test-cluster: set up, start a SLURM on this machine (as root, on Debian), run the tests on it, stop it.
+# make demo: set up and run the cortical microcircuit; make cerebellum: the mouse cerebellar cortex;
+# make test: set up, check style, run the tests; make test-cluster: set up, start a SLURM on this machine (as root, on
+# Debian), run the tests on it, stop it; make acceptance, make benchmark: published numbers, and what things cost.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -60,8 +60,8 @@ test-cluster: setup
 acceptance: $(CEREBELLUM)/.ready
 	$(BIN)/pytest tests/acceptance
 
-benchmark: setup
-	for script in tests/benchmarks/*_*.py tests/benchmarks/packing.py; do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $$script; done
+benchmark: $(CEREBELLUM)/.ready
+	for script in $(filter-out %/cost.py,$(wildcard tests/benchmarks/*.py)); do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) $(CEREBELLUM) .snakemake results build dist .pytest_cache .ruff_cache .hypothesis

@@ -46,9 +46,9 @@ def snakemake(folder: Path, *arguments: str, tiles: int = 1) -> tuple[Path, list
     """Return where the cortex of 100 x 100 um is built below a folder, and the command that does it."""
     folder.mkdir(exist_ok=True)
     description = write(folder, 1234)
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-d", str(folder), "-c2", "-q", "all"]
+    command = [sys.executable, "-m", "snakemake", "circuit", "-c2", "-q", "all", "-s", str(ROOT / "Snakefile")]
     config = [f"circuit={description}", "results=results", f"tiles={tiles}", "simulations=none"]
-    return folder / "results/cortex", [*command, *arguments, "circuit", "--config", *config]
+    return folder / "results/cortex", [*command, "-d", str(folder), *arguments, "--config", *config]
 
 
 def n_cells(plan: Plan) -> dict[str, int]:

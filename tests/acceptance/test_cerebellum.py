@@ -115,9 +115,7 @@ def killed_again_and_again(folder: Path, kills: int, seed: int) -> Path:
             time.sleep(0.01)
         code = process.wait()
         print(f"kill {i + 1}: {'Snakemake' if i % 2 else 'a job'}, exit code {code}")
-        subprocess.run(
-            [*command[: command.index("circuit")], "--unlock", *command[command.index("circuit") :]], check=True
-        )
+        subprocess.run([*command[:3], "--unlock", *command[3:]], check=True)
     subprocess.run(command, check=True)
     return results
 
