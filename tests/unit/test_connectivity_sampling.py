@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakefold.connectivity.sampling import bernoulli_indices, distinct_rows, share_of, some_of_each
+from snakefold.connectivity.sampling import Draws, bernoulli_indices, chosen, distinct_rows, share_of, subsets
+
+
+def draws_of(key):
+    return Draws(np.random.Generator(np.random.Philox(key=key)))
 
 
 @given(st.integers(0, 20), st.integers(0, 40), st.data())
@@ -100,23 +104,42 @@ def test_a_share_is_the_whole_part_of_it_or_one_more_with_the_right_mean():
     ).any()
 
 
-def test_all_subsets_of_a_row_are_equally_likely():
-    rows, wanted = np.repeat(np.arange(6000), 5), np.full(6000, 2)
-    chosen = some_of_each(np.random.default_rng(2), rows, wanted).reshape(-1, 5)
-    assert (chosen.sum(axis=1) == 2).all()
-    _, counts = np.unique(chosen, axis=0, return_counts=True)
+def test_subsets_have_the_right_size_and_all_are_equally_likely():
+    draws, n = draws_of(5), np.array([5, 0, 1, 4, 7])
+    for affinity in (0.4, 0.65):
+        many = np.tile(n, 4000)
+        found = subsets(many, affinity, draws, 0)
+        row = np.searchsorted(np.cumsum(many), found, side="right")
+        size = np.bincount(row, minlength=len(many)).reshape(-1, len(n))
+        assert ((size == np.floor(n * affinity)) | (size == np.ceil(n * affinity))).all()
+        sd = np.sqrt((n * affinity % 1) * (1 - n * affinity % 1) / len(size))
+        assert (np.abs(size.mean(axis=0) - n * affinity) <= 4.5 * sd + 1e-12).all()
+        first = np.cumsum(many) - many
+        five = row % len(n) == 0
+        sets = np.bincount(row[five] // len(n), weights=2.0 ** (found - first[row])[five])[size[:, 0] == size[0, 0]]
+        kinds, counts = np.unique(sets, return_counts=True)
+        k = int(size[0, 0])
+        assert len(kinds) == {2: 10, 3: 10, 4: 5}[k]
+        mean = len(sets) / len(kinds)
+        assert ((counts - mean) ** 2 / mean).sum() < len(kinds) - 1 + 4.5 * np.sqrt(2 * (len(kinds) - 1))
+        assert subsets(n, 1.0, draws, 0).tolist() == list(range(17)) and len(subsets(n, 0.0, draws, 0)) == 0
+
+
+def test_as_many_are_chosen_as_wanted_and_all_where_there_are_no_more():
+    draws, n, wanted = draws_of(2), np.array([5, 3, 0, 4, 1]), np.array([2, 3, 1, 9, 0])
+    row = np.searchsorted(np.cumsum(n), chosen(n, wanted, draws, 0), side="right")
+    assert np.bincount(row, minlength=5).tolist() == [2, 3, 0, 4, 0]
+    of_two = np.zeros((6000, 5), bool)
+    of_two.ravel()[chosen(np.full(6000, 5), np.full(6000, 2), draws, 1)] = True
+    _, counts = np.unique(of_two, axis=0, return_counts=True)
     assert len(counts) == 10 and np.abs(counts - 600).max() < 5 * np.sqrt(600)
 
 
 def test_blocks_of_rows_are_chosen_from_as_all_together():
     rng = np.random.default_rng(3)
-    n = rng.integers(0, 9, 40)
-    wanted = rng.integers(0, 6, 40)
-    rows = np.repeat(np.arange(40), n)
-    whole = some_of_each(np.random.default_rng(4), rows, wanted)
-    assert (np.bincount(rows[whole], minlength=40) == np.minimum(n, wanted)).all()
-    again, parts = np.random.default_rng(4), []
+    n, wanted = rng.integers(0, 9, 40), rng.integers(0, 6, 40)
+    whole = chosen(n, wanted, draws_of(4), 0)
+    again, parts = draws_of(4), []
     for a, b in ((0, 13), (13, 14), (14, 40)):
-        mine = (rows >= a) & (rows < b)
-        parts.append(some_of_each(again, rows[mine] - a, wanted[a:b]))
-    assert (np.concatenate(parts) == whole).all()
+        parts.append(n[:a].sum() + chosen(n[a:b], wanted[a:b], again, 0))
+    assert (np.concatenate(parts) == whole).all() and len(whole) == np.minimum(n, wanted).sum()

@@ -95,7 +95,7 @@ def test_affinity_keeps_a_share_of_the_candidates_of_each_target_cell(shapes):
     assert len(connected(strategy(contact_distance=200, affinity=0), sources, targets, shapes).source) == 0
 
 
-@pytest.mark.parametrize("name", ["MOST_ROWS", "MOST_TESTS", "MOST_SEGMENTS"])
+@pytest.mark.parametrize("name", ["AT_ONCE", "MOST_TESTS", "MOST_SEGMENTS"])
 def test_no_size_of_blocks_changes_what_is_connected(shapes, name, monkeypatch):
     rng = np.random.default_rng(6)
     sources, targets = cells(rng, 30, 40, NAMES), cells(rng, 25, 40, NAMES)

@@ -7,6 +7,7 @@ from fakes import build
 from snakefold.config.context import BuildContext, building
 from snakefold.connectivity import boxes, shape_intersection
 from snakefold.connectivity.locations import locate
+from snakefold.connectivity.sampling import Draws
 from snakefold.connectivity.shape_intersection import MorphologyToShape, ShapeToMorphology, ShapeToShape
 from snakefold.connectivity.shapes import clouds
 from snakefold.connectivity.strategy import Given
@@ -37,7 +38,8 @@ def morphologies():
 
 def connected(of, sources, targets, morphologies=None, seed=1):
     given = Given(morphologies=morphologies or {})
-    given = replace(given, prepared=of.prepare({"a": sources}, {"b": targets}, given))
+    if of.prepares():
+        given = replace(given, prepared=of.prepare({"a": sources}, {"b": targets}, given))
     rng = np.random.Generator(np.random.Philox(seed))
     return of.connect({"a": sources}, {"b": targets}, rng, given)["a", "b"]
 
@@ -68,7 +70,7 @@ def test_contacts_are_all_points_of_each_source_cells_own_cloud_in_any_shape_of_
     one = strategy(ShapeToShape, shapes(ROD, BALL, voxel_size=4), shapes(POST, ROD))
     got = numbers(connected(one, sources, targets), 40, 30)
     numbers_ = one.presynaptic.shapes_composition.numbers(one.presynaptic.shapes)
-    drawn = clouds(one.streams(np.random.Generator(np.random.Philox(1)), 0)[0], one.presynaptic.shapes, numbers_, 40)
+    drawn = clouds(Draws(np.random.Generator(np.random.Philox(1)))(0), one.presynaptic.shapes, numbers_, 40)
     want = np.zeros((40, 30), int)
     for i in range(40):
         for j in range(30):
@@ -172,7 +174,7 @@ def test_no_size_of_blocks_changes_what_is_connected(cls, morphologies, monkeypa
     whole = connected(one, sources, targets, morphologies)
     assert len(whole.source) > 50
     monkeypatch.setattr(shape_intersection, "MOST_AT_ONCE", 25)
-    monkeypatch.setattr(boxes, "MOST_TESTS", 9)
+    monkeypatch.setattr(boxes, "AT_ONCE", 9)
     parts = connected(one, sources, targets, morphologies)
     np.testing.assert_array_equal([whole.source, whole.target], [parts.source, parts.target])
     for column, values in whole.columns.items():

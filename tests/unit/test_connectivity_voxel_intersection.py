@@ -11,9 +11,9 @@ from descriptions import connect_inputs, edited, plan_of, run, write
 from fakes import build
 from grown import ShapedCells, connected, grown
 from shapes import CELL, OTHER
-from snakefold.connectivity import candidates, contacts
+from snakefold.connectivity import boxes, contacts
 from snakefold.connectivity.contacts import Wanted, blocks, near, turned, unturned
-from snakefold.connectivity.sampling import Draws, subsets
+from snakefold.connectivity.sampling import Draws
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
 from snakefold.connectivity.voxel_intersection import VoxelIntersection, _cumulative
 from snakefold.errors import UserError
@@ -158,27 +158,6 @@ def test_contacts_are_uniform_over_all_pairs_of_points_that_touch(monkeypatch, r
     assert n >= 2
 
 
-def test_subsets_have_the_right_size_and_all_are_equally_likely():
-    draws, n = Draws(np.random.Generator(np.random.Philox(key=5))), np.array([5, 0, 1, 4, 7])
-    for affinity in (0.4, 0.65):
-        many = np.tile(n, 4000)
-        chosen = subsets(many, affinity, draws, 0)
-        row = np.searchsorted(np.cumsum(many), chosen, side="right")
-        size = np.bincount(row, minlength=len(many)).reshape(-1, len(n))
-        assert ((size == np.floor(n * affinity)) | (size == np.ceil(n * affinity))).all()
-        sd = np.sqrt((n * affinity % 1) * (1 - n * affinity % 1) / len(size))
-        assert (np.abs(size.mean(axis=0) - n * affinity) <= 4.5 * sd + 1e-12).all()
-        first = np.cumsum(many) - many
-        five = row % len(n) == 0
-        sets = np.bincount(row[five] // len(n), weights=2.0 ** (chosen - first[row])[five])[size[:, 0] == size[0, 0]]
-        kinds, counts = np.unique(sets, return_counts=True)
-        k = int(size[0, 0])
-        assert len(kinds) == {2: 10, 3: 10, 4: 5}[k]
-        mean = len(sets) / len(kinds)
-        assert ((counts - mean) ** 2 / mean).sum() < len(kinds) - 1 + 4.5 * np.sqrt(2 * (len(kinds) - 1))
-        assert subsets(n, 1.0, draws, 0).tolist() == list(range(17)) and len(subsets(n, 0.0, draws, 0)) == 0
-
-
 def cells(n, names, seed, turns=False, box=(150, 120, 100)):
     rng = np.random.default_rng(seed)
     rotations = uniform(n, rng) if turns else None
@@ -202,17 +181,6 @@ def meeting(sources, targets):
         if (a <= d).all() and (c <= b).all():
             found.add((i, j))
     return found
-
-
-@pytest.mark.parametrize("box", [(150, 120, 100), (3000, 60, 40), (40, 900, 700)])
-@pytest.mark.parametrize("turns", [False, True])
-def test_candidates_are_all_pairs_whose_boxes_meet(turns, box):
-    sources, targets = (cells(40, names, seed, turns, box) for names, seed in ((["s0", "s1"], 1), (["s2"], 2)))
-    own, other = (np.array([corners(of, i) for i in range(len(of))]) for of in (sources, targets))
-    found = list(candidates.candidates(own, other, 1.0, Draws(np.random.Generator(np.random.Philox(key=1))), 0))
-    source, target = (np.concatenate(x) for x in zip(*found, strict=True))
-    assert (np.diff(source) >= 0).all() and len(source) == len({*zip(source.tolist(), target.tolist(), strict=True)})
-    assert {*zip(source.tolist(), target.tolist(), strict=True)} == meeting(sources, targets)
 
 
 @pytest.mark.parametrize("turns", [(False, False), (True, True), (True, False)])
@@ -261,7 +229,7 @@ def test_no_size_of_a_block_changes_anything(monkeypatch, turns):
     strategy = build(VoxelIntersection, "a", "b", affinity=0.3, contacts={"distribution": "norm", "loc": 5, "scale": 3})
     results = []
     for pairs, voxels in ((1 << 16, 1 << 18), (50, 1 << 18), (1 << 16, 300), (1, 1)):
-        monkeypatch.setattr(candidates, "AT_ONCE", pairs)
+        monkeypatch.setattr(boxes, "AT_ONCE", pairs)
         monkeypatch.setattr(contacts, "AT_ONCE", voxels)
         (made,) = connected(strategy, {"a": sources}, {"b": targets}, SHAPES).values()
         columns = {"source": made.source, "target": made.target, **made.columns}

@@ -2,12 +2,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from descriptions import CIRCUITS
+from descriptions import CIRCUITS, edited, plan_of
 from snakefold.errors import UserError
 from snakefold.loading import load
-from snakefold.needs import Needs, connecting, gathering, placing, simulating
+from snakefold.needs import UNKNOWN_EDGES, Needs, connecting, gathering, placing, simulating
 from snakefold.planning import make
 from snakefold.scheduling import Profile
+
+SIDES = "presynaptic", "postsynaptic"
 
 
 def profile(*resources):
@@ -73,6 +75,25 @@ def test_what_is_needed_grows_with_what_is_made():
     ):
         assert many.memory_mb > few.memory_mb
         assert many.cpu_s > few.cpu_s
+
+
+def test_synapses_with_columns_are_estimated_within_a_factor_of_two():
+    for n_edges, n_cells, n_bytes, mb in (  # measured: NumPy's memory of a job of one tile
+        (398_661, 300, 32, 64),
+        (156_308, 30_720, 32, 32),
+        (1_835_610, 4000, 0, 78),
+    ):
+        assert mb <= connecting(n_edges, n_cells, 1e-6, n_bytes).memory_mb < 2 * mb
+
+
+@pytest.mark.parametrize("affinity", [1e-3, 1.0])
+def test_synapses_that_only_a_guess_is_known_of_are_estimated_by_it(affinity, tmp_path):
+    shape = {"shapes": [{"type": "sphere", "origin": [0, 0, 0], "radius": 20}], "labels": [["soma"]], "voxel_size": 4}
+    sides = {side: {"cell_types": [t], "shapes_composition": shape} for side, t in zip(SIDES, "ab", strict=True)}
+    strategy = {"strategy": "shape_to_shape", "affinity": affinity, "pruning_ratio": 1} | sides
+    plan = plan_of(tmp_path, edited(("connectivity", {"c": strategy}), ("simulations", ...)))
+    assert (plan.needs["connect/c"].memory_mb > 1) == (affinity == 1)
+    assert plan.needs["connect/c"].memory_mb < connecting(UNKNOWN_EDGES, 0, 0).memory_mb / 2
 
 
 def test_the_microcircuit_at_a_tenth_is_estimated_within_a_factor_of_two():

@@ -11,6 +11,7 @@ _BYTES_PER_VOXEL = 5  # its mask, and where it goes
 _BYTES_PER_PLACED_CELL = 100
 _BYTES_PER_GATHERED_CELL = 30
 _BYTES_PER_MADE_EDGE = 60
+_COPIES_OF_COLUMNS = 4  # in the journal, joined, in order, and on their way to the file
 _BYTES_PER_SIMULATED_CELL = 3_000
 _BYTES_PER_SIMULATED_EDGE = 160
 _UPDATE_S = 6e-8  # of a neuron, a step
@@ -44,9 +45,13 @@ def placing(n_cells: float, cost_s: float, more_bytes_per_cell: int = 0) -> Need
     return Needs(n_cells * (_BYTES_PER_PLACED_CELL + more_bytes_per_cell) / 1e6, cost_s)
 
 
-def connecting(n_edges: float, n_cells: float, cost_per_edge_s: float) -> Needs:
-    """Return what a tile of a connectivity strategy needs, whose source and target cells are `n_cells`."""
-    bytes_ = n_edges * _BYTES_PER_MADE_EDGE + n_cells * _BYTES_PER_PLACED_CELL
+def connecting(n_edges: float, n_cells: float, cost_per_edge_s: float, bytes_of_columns: int = 0) -> Needs:
+    """Return what a tile of a connectivity strategy needs, whose source and target cells are `n_cells`.
+
+    Its edges have further columns of so many bytes together.
+    """
+    bytes_per_edge = _BYTES_PER_MADE_EDGE + _COPIES_OF_COLUMNS * bytes_of_columns
+    bytes_ = n_edges * bytes_per_edge + n_cells * _BYTES_PER_PLACED_CELL
     return Needs(bytes_ / 1e6, n_edges * cost_per_edge_s)
 
 

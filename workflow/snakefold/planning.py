@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from math import nan
 
+import numpy as np
+
 from snakefold import components, hdf5, needs
 from snakefold.circuit import Circuit, Loaded, Measures, order_of
 from snakefold.config.context import BuildContext, building
@@ -102,11 +104,14 @@ def _needs(
         made[f"place/{name}"] = needs.placing(n / placement.tiles, cost_s, strategy.bytes_per_cell)
     n_edges = {}
     for name, connection in connections.items():
-        expected = parts[f"connect/{name}"].slice["expected"]
-        n_edges |= {s: e[0] if e else needs.UNKNOWN_EDGES for s, e in expected.items()}
+        strategy, expected = circuit.connectivity[name], parts[f"connect/{name}"].slice["expected"]
+        for edge_set, pair in connection.sets.items():
+            known = expected[edge_set]
+            n_edges[edge_set] = known[0] if known else strategy.guess(pair, n_cells) or needs.UNKNOWN_EDGES
         n = sum(n_edges[s] for s in connection.sets) / connection.tiles
         cells = sum(n_cells.get(t, 0) for t in connection.cell_types)
-        made[f"connect/{name}"] = needs.connecting(n, cells, circuit.connectivity[name].cost_per_edge_s)
+        n_bytes = sum(np.dtype(kind).itemsize for kind in strategy.columns.values())
+        made[f"connect/{name}"] = needs.connecting(n, cells, strategy.cost_per_edge_s, n_bytes)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
     for name, simulation in circuit.simulations.items():
         cells = sum(n_cells.get(t, 0) for t in simulation.cell_models)

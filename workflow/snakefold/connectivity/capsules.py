@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snakefold.connectivity.boxes import around, blocks
+from snakefold.connectivity.boxes import around, blocks, near
 from snakefold.morphology.morphology import Morphology
 from snakefold.morphology.rotations import turned_by
 from snakefold.topology.chunks import counted
@@ -96,9 +96,20 @@ class Bodies:
         return np.array([len(s) for s in self.segments], np.int64)[self.morphology]
 
     @property
+    def bounds(self) -> np.ndarray:
+        """(m, 2, 3) float64, um, the box around the segments of each morphology."""
+        return np.array([s.bounds for s in self.segments]).reshape(-1, 2, 3)
+
+    @property
     def boxes(self) -> np.ndarray:
         """(n, 2, 3) float64, um, a box around each cell: around the turned corners of its morphology's."""
-        return around(np.array([s.bounds for s in self.segments]), self.morphology, self.positions, self.rotations)
+        return around(self.bounds, self.morphology, self.positions, self.rotations)
+
+    def near(self, boxes: np.ndarray) -> tuple[np.ndarray, "Bodies"]:
+        """Return at least those cells whose boxes meet some boxes: their indices, (m,) int64, and themselves."""
+        which = near(self.bounds, self.positions, self.rotations is not None, boxes)
+        rotations = None if self.rotations is None else self.rotations[which]
+        return which, Bodies(self.positions[which], rotations, self.morphology[which], self.segments)
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,13 @@ def located(
     fraction : (n,), or None
     """
     made = {name: np.zeros(len(cell), kind) for name, kind in columns(side).items()}
+    if not len(cell):
+        return made
     of = cells.morphology[cell]
-    for code in np.unique(of):
+    codes = np.flatnonzero(np.bincount(of))
+    if len(codes) == 1:
+        return locate(side, morphologies[cells.morphologies[codes[0]]], point, fraction)
+    for code in codes:
         which = np.flatnonzero(of == code)
         along = None if fraction is None else fraction[which]
         for name, values in locate(side, morphologies[cells.morphologies[code]], point[which], along).items():

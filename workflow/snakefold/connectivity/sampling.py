@@ -84,38 +84,30 @@ def share_of(rng: np.random.Generator, n: np.ndarray, share: float) -> np.ndarra
     return (whole + (rng.random(len(exact)) < exact - whole)).astype(np.int64)
 
 
-def some_of_each(rng: np.random.Generator, row: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Choose some of the elements of each row, all subsets equally likely.
-
-    Each element has a number of its own, drawn in the order given, and those with the lowest in a row are chosen:
-    blocks of whole rows that follow each other are chosen from as all rows together would be.
+def subsets(n: np.ndarray, share: float, draws: Draws, purpose: int) -> np.ndarray:
+    """Return a share of each of some rows of n things, as `chosen` does: `share_of` them.
 
     Parameters
     ----------
-    row : (n,) integers, ascending, the row of each element
-    wanted : (n_rows,) how many of each row; all where it has no more
-
-    Returns
-    -------
-    (n,) bool
-    """
-    numbers = rng.random(len(row))
-    order = np.lexsort((numbers, row))
-    first = np.searchsorted(row, np.arange(len(wanted)))
-    chosen = np.empty(len(row), bool)
-    chosen[order] = np.arange(len(row)) - first[row] < wanted[row]  # sorting leaves the rows where they were
-    return chosen
-
-
-def subsets(n: np.ndarray, share: float, draws: Draws, purpose: int) -> np.ndarray:
-    """Return a random subset of each of some rows of n things, laid end to end: (m,) int64 indices, ascending.
-
-    Repeated ones are drawn again until there are as many distinct ones as wanted, which makes all subsets equally
-    likely; where more than half are wanted, those left out are drawn.
+    draws, purpose : what the numbers and, in rounds, the subsets are drawn from: `purpose` and the next
     """
     if share >= 1:
         return np.arange(n.sum())
-    wanted = np.minimum(share_of(draws(purpose), n, share), n)
+    return chosen(n, share_of(draws(purpose), n, share), draws, purpose + 1)
+
+
+def chosen(n: np.ndarray, wanted: np.ndarray, draws: Draws, purpose: int) -> np.ndarray:
+    """Return a random subset of each of some rows of n things, laid end to end: (m,) int64 indices, ascending.
+
+    Repeated ones are drawn again until there are as many distinct ones as wanted, which makes all subsets equally
+    likely; where more than half are wanted, those left out are drawn. Blocks of whole rows that follow each other are
+    drawn from as all rows together would be.
+
+    Parameters
+    ----------
+    n, wanted : (n_rows,) int64, how many there are of each row, and how many of these; all where it has no more
+    """
+    wanted = np.minimum(wanted, n)
     most = wanted > n // 2
     drawn = np.where(most, n - wanted, wanted)
     offsets = np.concatenate([[0], np.cumsum(n)])
@@ -123,7 +115,7 @@ def subsets(n: np.ndarray, share: float, draws: Draws, purpose: int) -> np.ndarr
     missing, round_ = drawn, 0
     while missing.any():
         row = np.repeat(np.arange(len(n)), missing)
-        u = draws(purpose + 1, round_).random(len(row))
+        u = draws(purpose, round_).random(len(row))
         taken[offsets[row] + np.minimum((u * n[row]).astype(np.int64), n[row] - 1)] = True
         missing = drawn - np.diff(np.searchsorted(np.flatnonzero(taken), offsets))
         round_ += 1

@@ -8,10 +8,10 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
-from snakefold.connectivity.boxes import Boxes
+from snakefold.connectivity.boxes import meeting
 from snakefold.connectivity.capsules import Bodies, Contacts, contacts, in_order, restored
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
-from snakefold.connectivity.sampling import share_of, some_of_each
+from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Synapses
 from snakefold.streams import stream
 
@@ -31,7 +31,7 @@ class SegmentIntersection(ConnectivityStrategy):
     probability of the rest.
     """
 
-    algorithm_version: ClassVar[int] = 1
+    algorithm_version: ClassVar[int] = 2
     columns: ClassVar[dict[str, str]] = columns(EFFERENT, AFFERENT)
     shaped: ClassVar[tuple[str, ...]] = tuple(SIDES)
     by_distance: ClassVar[bool] = True
@@ -59,9 +59,6 @@ class SegmentIntersection(ConnectivityStrategy):
             for name in sorted({name for of in cells.values() for name in of.morphologies if name}):
                 shape = given.morphologies[name]
                 arrays[f"{side}/points/{name}"] = in_order(shape, getattr(self, side).points_of(shape))
-        for cell_type, cells in sources.items():
-            made = Boxes.of(self._bodies("presynaptic", cells, given, arrays).boxes)
-            arrays |= made.arrays(f"presynaptic/boxes/{cell_type}")
         return arrays
 
     def connect(
@@ -71,23 +68,19 @@ class SegmentIntersection(ConnectivityStrategy):
         for k, (pre, post) in enumerate(self.pairs()):
             if self.seed is not None and len(targets[post]):
                 rng = stream(self.seed, "segment intersection", post, int(targets[post].node_ids[0]))
-            streams = [np.random.Generator(rng.bit_generator.jumped(2 * k + i + 1)) for i in range(2)]
             cells = sources[pre], targets[post]
-            bodies = [self._bodies(side, of, given, given.prepared) for side, of in zip(SIDES, cells, strict=True)]
-            candidates = Boxes.restored(given.prepared, f"presynaptic/boxes/{pre}")
-            made[pre, post] = self._joined(cells, given, list(self._contacts(candidates, bodies, streams)))
+            bodies = [self._bodies(side, of, given) for side, of in zip(SIDES, cells, strict=True)]
+            made[pre, post] = self._joined(cells, given, list(self._contacts(*bodies, Draws(rng), 2 * k)))
         return made
 
-    def _contacts(self, candidates: Boxes, bodies: list[Bodies], streams: list[np.random.Generator]):
-        """Yield source and target cells of contacts, and the contacts, in blocks."""
-        reach = np.array([[-self.contact_distance], [self.contact_distance]])
-        for target, source in candidates.meeting(bodies[1].boxes + reach):
-            if self.affinity < 1:
-                _, row, n = np.unique(target, return_inverse=True, return_counts=True)
-                kept = some_of_each(streams[1], row, share_of(streams[0], n, self.affinity))
-                target, source = target[kept], source[kept]
-            for found in contacts(*bodies, source, target, self.contact_distance):
-                yield source[found.pair], target[found.pair], found
+    def _contacts(self, sources: Bodies, targets: Bodies, draws: Draws, purpose: int):
+        """Yield source and target cells of contacts, and the contacts, in blocks; `purpose` and the next are drawn."""
+        boxes = targets.boxes + np.array([[-self.contact_distance], [self.contact_distance]])
+        index, near = sources.near(boxes)
+        for met in meeting(boxes, near.boxes):
+            target, source = met.pairs(subsets(met.n, self.affinity, draws, purpose))
+            for found in contacts(near, targets, source, target, self.contact_distance):
+                yield index[source[found.pair]], target[found.pair], found
 
     def _joined(self, cells: tuple[Cells, Cells], given: Given, parts: list[tuple]) -> Synapses:
         """Return the synapses of some contacts, with where they are."""
@@ -102,8 +95,8 @@ class SegmentIntersection(ConnectivityStrategy):
             made |= located(side, there, given.morphologies, *values)
         return Synapses(source, target, made)
 
-    def _bodies(self, side: str, cells: Cells, given: Given, arrays: Mapping[str, np.ndarray]) -> Bodies:
+    def _bodies(self, side: str, cells: Cells, given: Given) -> Bodies:
         names = cells.morphologies
-        points = {name: arrays.get(f"{side}/points/{name}", ()) for name in names}
+        points = {name: given.prepared.get(f"{side}/points/{name}", ()) for name in names}
         segments = restored(given.morphologies, names, points)
         return Bodies(cells.positions.astype(np.float64), cells.rotations, cells.morphology, segments)

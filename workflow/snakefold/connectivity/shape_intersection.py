@@ -13,9 +13,9 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import context, types
 from snakefold.config.nodes import Attribute
-from snakefold.connectivity.boxes import Boxes, around, blocks
+from snakefold.connectivity.boxes import around, blocks, meeting, near
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
-from snakefold.connectivity.sampling import share_of, some_of_each
+from snakefold.connectivity.sampling import Draws, chosen, share_of, subsets
 from snakefold.connectivity.shapes import MOST_POINTS, Shape, ShapesComposition, bounds, clouds, inside
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.errors import did_you_mean, listed
@@ -50,10 +50,6 @@ class ShapeSide(Side):
         """The shapes that may be connected."""
         return self.shapes_composition.labelled(self.morphology_labels)
 
-    def boxes(self, cells: Cells) -> np.ndarray:
-        """Return the boxes around the shapes of some cells, (n, 2, 3) float64 um."""
-        return cells.positions.astype(np.float64)[:, None] + bounds(self.shapes)
-
 
 def _cloud(node: "ShapeToShape", side: ShapeSide) -> str | None:
     """Return what is wrong with the number of points that represent the cells, where nothing else is."""
@@ -69,7 +65,7 @@ def _cloud(node: "ShapeToShape", side: ShapeSide) -> str | None:
 class _Shaped(ConnectivityStrategy):
     """Base of the strategies that connect by shapes."""
 
-    algorithm_version: ClassVar[int] = 1
+    algorithm_version: ClassVar[int] = 2
     by_distance: ClassVar[bool] = True
     cost_per_edge_s: ClassVar[float] = 1e-6
 
@@ -82,15 +78,9 @@ class _Shaped(ConnectivityStrategy):
         share = min(sum(shape.volume for shape in shapes) / (network.x * network.y * network.z), 1.0)
         return n_cells[pair[0]] * n_cells[pair[1]] * n_points * share * self.affinity * self.pruning_ratio
 
-    def streams(self, rng: np.random.Generator, pair: int) -> list[np.random.Generator]:
-        """Return the streams of a pair of types: for clouds, numbers, choices and pruning."""
-        return [np.random.Generator(rng.bit_generator.jumped(4 * pair + i + 1)) for i in range(4)]
-
-    def pruned(self, rng: np.random.Generator, n: int) -> np.ndarray | slice:
-        """Return which of n synapses are kept."""
-        if self.pruning_ratio == 1:
-            return slice(None)
-        return some_of_each(rng, np.zeros(n, np.int64), share_of(rng, np.array([n]), self.pruning_ratio))
+    def pruned(self, draws: Draws, purpose: int, n: int) -> np.ndarray:
+        """Return the indices of those of n synapses that are kept; `purpose` and the next are drawn."""
+        return subsets(np.array([n]), self.pruning_ratio, draws, purpose)
 
 
 class ShapeToShape(_Shaped):
@@ -112,42 +102,41 @@ class ShapeToShape(_Shaped):
         side = self.presynaptic
         return self.met(pair, n_cells, sum(side.shapes_composition.numbers(side.shapes)), self.postsynaptic.shapes)
 
-    def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
-        arrays = {}
-        for cell_type, cells in targets.items():
-            arrays |= Boxes.of(self.postsynaptic.boxes(cells)).arrays(cell_type)
-        return arrays
-
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:
-        made = {}
+        made, draws = {}, Draws(rng)
         for k, (pre, post) in enumerate(self.pairs()):
-            streams = self.streams(rng, k)
-            candidates = Boxes.restored(given.prepared, post)
-            parts = list(self._counts(sources[pre], targets[post], candidates, streams))
+            parts = list(self._counts(sources[pre], targets[post], draws, 4 * k))
             source, target, n = (np.concatenate([np.empty(0, np.int64), *(p[i] for p in parts)]) for i in range(3))
             source, target = np.repeat(source, n), np.repeat(target, n)
-            kept = self.pruned(streams[3], len(source))
+            kept = self.pruned(draws, 4 * k + 2, len(source))
             made[pre, post] = Synapses(source[kept], target[kept])
         return made
 
-    def _counts(self, sources: Cells, targets: Cells, candidates: Boxes, streams) -> Iterator[tuple]:
-        """Yield source and target cells, and how many contacts of theirs are kept, (n,) each, in blocks."""
-        shapes = self.presynaptic.shapes
+    def _counts(self, sources: Cells, targets: Cells, draws: Draws, purpose: int) -> Iterator[tuple]:
+        """Yield source and target cells, and how many contacts of theirs are kept, (n,) each, in blocks.
+
+        Clouds are drawn for `purpose`, numbers for the next.
+        """
+        shapes, others = self.presynaptic.shapes, self.postsynaptic.shapes
         numbers = self.presynaptic.shapes_composition.numbers(shapes)
-        of, others = self.presynaptic.boxes(sources), self.postsynaptic.shapes
-        places = sources.positions.astype(np.float64), targets.positions
-        for a, b in blocks(np.full(len(sources), sum(numbers)), 4 * MOST_AT_ONCE):
-            cloud = np.moveaxis(clouds(streams[0], shapes, numbers, b - a), -1, 0).copy()
-            for source, target in candidates.meeting(of[a:b]):
-                apart = places[0][source + a] - places[1][target]
+        places = sources.positions.astype(np.float64)
+        own = places[:, None] + bounds(shapes)
+        index = near(bounds(others)[None], targets.positions, False, own)
+        there = targets.positions[index].astype(np.float64)
+        for met in meeting(own, there[:, None] + bounds(others)):
+            ends = np.concatenate([[0], np.cumsum(met.n)])
+            for a, b in blocks(np.full(len(met.n), sum(numbers)), 4 * MOST_AT_ONCE):
+                cloud = np.moveaxis(clouds(draws(purpose), shapes, numbers, b - a), -1, 0).copy()
+                source, target = met.pairs(np.arange(ends[a], ends[b]))
+                apart, of = places[source] - there[target], source - met.first - a
                 hits = np.empty(len(source), np.int64)
                 for i, j in blocks(np.full(len(source), sum(numbers)), MOST_AT_ONCE):
-                    points = [along[source[i:j]] + apart[i:j, axis, None] for axis, along in enumerate(cloud)]
+                    points = [along[of[i:j]] + apart[i:j, axis, None] for axis, along in enumerate(cloud)]
                     hits[i:j] = np.count_nonzero(inside(others, *points), axis=1)
-                met = hits > 0
-                yield source[met] + a, target[met], share_of(streams[1], hits[met], self.affinity)
+                some = hits > 0
+                yield source[some], index[target[some]], share_of(draws(purpose + 1), hits[some], self.affinity)
 
 
 class _ShapeAndMorphology(_Shaped):
@@ -172,36 +161,34 @@ class _ShapeAndMorphology(_Shaped):
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         (side, cells), _ = self._sides(sources, targets)
         names = {name for of in cells.values() for name in of.morphologies if name}
-        arrays = {f"points/{name}": side.points_of(given.morphologies[name]) for name in sorted(names)}
-        for cell_type, of in sources.items():
-            made = Boxes.of(self._boxes("presynaptic", of, Given(arrays, morphologies=given.morphologies)))
-            arrays |= made.arrays(f"boxes/{cell_type}")
-        return arrays
+        return {f"points/{name}": side.points_of(given.morphologies[name]) for name in sorted(names)}
 
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:
-        made = {}
+        made, draws = {}, Draws(rng)
         for k, (pre, post) in enumerate(self.pairs()):
-            streams = self.streams(rng, k)
-            candidates = Boxes.restored(given.prepared, f"boxes/{pre}")
-            parts = list(self._contacts(sources[pre], targets[post], candidates, given, streams))
+            parts = list(self._contacts(sources[pre], targets[post], given, draws, 3 * k))
             source, target, point = (np.concatenate([np.empty(0, np.int64), *(p[i] for p in parts)]) for i in range(3))
-            kept = self.pruned(streams[3], len(source))
+            kept = self.pruned(draws, 3 * k + 1, len(source))
             source, target, point = source[kept], target[kept], point[kept]
             (_, (cell, cells)), _ = self._sides((source, sources[pre]), (target, targets[post]))
             made[pre, post] = Synapses(source, target, located(self.location, cells, given.morphologies, cell, point))
         return made
 
-    def _contacts(self, sources: Cells, targets: Cells, candidates: Boxes, given: Given, streams) -> Iterator[tuple]:
+    def _contacts(self, sources: Cells, targets: Cells, given: Given, draws: Draws, purpose: int) -> Iterator[tuple]:
         """Yield source cells, target cells and points of morphologies, (n,), of contacts that are kept, in blocks."""
         (_, cells), (side, others) = self._sides(sources, targets)
         shapes, tables = side.shapes, self._points(cells, given)
         n_points = np.array([len(table) for table in tables], np.int64)
         first, points = np.cumsum(n_points) - n_points, np.concatenate([np.empty(0, np.int64), *tables])
-        xyz = [m.points[table] for m, table in self._tables(cells, tables, given)]
-        xyz = np.concatenate([np.empty((0, 3)), *xyz])
-        for target, source in candidates.meeting(self._boxes("postsynaptic", targets, given)):
+        some = [(name, table) for name, table in zip(cells.morphologies, tables, strict=True) if len(table)]
+        xyz = np.concatenate([np.empty((0, 3)), *(given.morphologies[name].points[table] for name, table in some)])
+        _, boxes = self._boxes("postsynaptic", targets, given)
+        index, near_ = self._boxes("presynaptic", sources, given, boxes)
+        for met in meeting(boxes, near_):
+            target, source = met.pairs(np.arange(met.n.sum()))
+            source = index[source]
             (_, cell), (_, other) = self._sides(source, target)
             n = n_points[cells.morphology[cell]]
             apart = cells.positions[cell].astype(np.float64) - others.positions[other]
@@ -209,36 +196,48 @@ class _ShapeAndMorphology(_Shaped):
                 row = np.repeat(np.arange(a, b), n[a:b])
                 at = first[cells.morphology[cell[row]]] + counted(n[a:b])
                 place = xyz[at] if cells.rotations is None else turned_by(cells.rotations[cell[row]], xyz[at])
-                met = np.flatnonzero(inside(shapes, *(place + apart[row]).T))
-                row, at = row[met], at[met]
+                within = np.flatnonzero(inside(shapes, *(place + apart[row]).T))
+                row, at = row[within], at[within]
                 if self.affinity < 1:
-                    _, of, hits = np.unique(row, return_inverse=True, return_counts=True)
-                    wanted = np.maximum(np.floor(hits * self.affinity), self.affinity > 0)
-                    kept = some_of_each(streams[2], of, wanted)
+                    hits = np.bincount(row - a, minlength=b - a)
+                    wanted = np.maximum(np.floor(hits * self.affinity).astype(np.int64), self.affinity > 0)
+                    kept = chosen(hits, wanted, draws, purpose)
                     row, at = row[kept], at[kept]
                 yield source[row], target[row], points[at]
 
-    def _boxes(self, key: str, cells: Cells, given: Given) -> np.ndarray:
-        """Return the boxes around some cells on a side, (n, 2, 3) float64 um."""
-        if key not in self.shaped:
-            return getattr(self, key).boxes(cells)
+    def _boxes(
+        self, key: str, cells: Cells, given: Given, boxes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the boxes around some cells on a side, or at least those that meet some boxes.
+
+        Returns
+        -------
+        indices of the cells, (n,) int64, and (n, 2, 3) float64, um
+        """
+        if key in self.shaped:
+            bounds_of, turns, code = self._bounds(cells, given), cells.rotations, cells.morphology
+        else:  # shapes are not turned with their cells
+            bounds_of, turns, code = bounds(getattr(self, key).shapes)[None], None, np.zeros(len(cells), np.int64)
+        which = np.arange(len(cells))
+        if boxes is not None:
+            which = near(bounds_of, cells.positions, turns is not None, boxes)
+        places = cells.positions[which].astype(np.float64)
+        return which, around(bounds_of, code[which], places, None if turns is None else turns[which])
+
+    def _bounds(self, cells: Cells, given: Given) -> np.ndarray:
+        """Return the boxes around the points of the morphologies of some cells that may be connected, (m, 2, 3)."""
         tables = self._points(cells, given)
         bounds_of = np.tile(np.array([[np.inf], [-np.inf]]), (len(tables), 1, 3))
         for code, table in enumerate(tables):
             if len(table):
                 points = given.morphologies[cells.morphologies[code]].points[table]
                 bounds_of[code] = points.min(axis=0), points.max(axis=0)
-        return around(bounds_of, cells.morphology, cells.positions.astype(np.float64), cells.rotations)
+        return bounds_of
 
     def _points(self, cells: Cells, given: Given) -> list[np.ndarray]:
         """Return, for each morphology of some cells, its points that may be connected."""
         none = np.empty(0, np.int64)
         return [given.prepared.get(f"points/{name}", none) for name in cells.morphologies]
-
-    def _tables(self, cells: Cells, tables: list[np.ndarray], given: Given) -> Iterator[tuple]:
-        for name, table in zip(cells.morphologies, tables, strict=True):
-            if len(table):
-                yield given.morphologies[name], table
 
 
 class MorphologyToShape(_ShapeAndMorphology):

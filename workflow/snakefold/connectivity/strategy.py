@@ -360,7 +360,13 @@ def _listed(names: str | list[str] | None) -> list[str]:
     return [names] if isinstance(names, str) else list(names or ())
 
 
-def split(pairs: list[Pair], sizes: tuple[list[int], list[int]], source: np.ndarray, target: np.ndarray):
+def split(
+    pairs: list[Pair],
+    sizes: tuple[list[int], list[int]],
+    source: np.ndarray,
+    target: np.ndarray,
+    columns: Mapping[str, np.ndarray] | None = None,
+) -> dict[Pair, Synapses]:
     """Split synapses given by indices over all types, laid end to end, into those of each pair of types.
 
     Parameters
@@ -368,10 +374,12 @@ def split(pairs: list[Pair], sizes: tuple[list[int], list[int]], source: np.ndar
     pairs : (source type, target type), the source types' index running slower, all combinations
     sizes : number of cells of each source type and of each target type
     source, target : (n,) indices
+    columns : further columns, name -> (n,)
     """
     n_sources, n_targets = sizes
+    columns = columns or {}
     if len(n_sources) == len(n_targets) == 1:
-        return {pairs[0]: Synapses(source, target)}
+        return {pairs[0]: Synapses(source, target, columns)}
     starts = np.cumsum([0, *n_sources]), np.cumsum([0, *n_targets])
     which = [np.searchsorted(s, i, side="right") - 1 for s, i in zip(starts, (source, target), strict=True)]
     code = which[0] * len(n_targets) + which[1]
@@ -379,5 +387,6 @@ def split(pairs: list[Pair], sizes: tuple[list[int], list[int]], source: np.ndar
     for i, pair in enumerate(pairs):
         of = code == i
         pre, post = divmod(i, len(n_targets))
-        made[pair] = Synapses(source[of] - starts[0][pre], target[of] - starts[1][post])
+        own = {name: values[of] for name, values in columns.items()}
+        made[pair] = Synapses(source[of] - starts[0][pre], target[of] - starts[1][post], own)
     return made

@@ -17,11 +17,10 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.distribution import CONSTANT, Distribution, DistributionOf
 from snakefold.config.nodes import Attribute, Node
-from snakefold.connectivity.boxes import around
-from snakefold.connectivity.candidates import candidates
+from snakefold.connectivity.boxes import around, meeting, near
 from snakefold.connectivity.contacts import Contacts, Wanted, turned, unturned
-from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
-from snakefold.connectivity.sampling import Draws
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
+from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
 from snakefold.errors import UserError
@@ -112,8 +111,16 @@ class VoxelIntersection(ConnectivityStrategy):
     ) -> dict[Pair, Synapses]:
         made, draws, purpose = {}, Draws(rng), 0
         for pre, post in self.pairs():
-            pairs = _Pairs(_Shaped.of(sources[pre], given), _Shaped.of(targets[post], given), given, draws, purpose)
-            made[pre, post] = pairs.synapses(self.affinity)
+            own = _Shaped.of(sources[pre], given)
+            others = _Shaped.of(targets[post], given, own.boxes)
+            pairs = _Pairs(own, others, given, draws, purpose)
+            source, target, *points = pairs.contacts(self.affinity)
+            at = {}
+            for side, cells, of, point in zip(
+                (EFFERENT, AFFERENT), (sources[pre], targets[post]), (source, target), points, strict=True
+            ):
+                at |= located(side, cells, given.morphologies, of, point)
+            made[pre, post] = Synapses(source, target, at)
             purpose += pairs.n_purposes
         return made
 
@@ -140,10 +147,13 @@ class _Shaped:
     boxes: np.ndarray
 
     @classmethod
-    def of(cls, cells: Cells, given: Given) -> "_Shaped":
-        names = cells.morphologies
-        bounds = np.array([given.morphologies[name].bounds if name else np.zeros((2, 3)) for name in names])
+    def of(cls, cells: Cells, given: Given, boxes: np.ndarray | None = None) -> "_Shaped":
+        """Return those of some cells, or at least those whose boxes meet some boxes."""
+        names, nothing = cells.morphologies, np.array([[np.inf] * 3, [-np.inf] * 3])
+        bounds = np.array([given.morphologies[name].bounds if name else nothing for name in names])
         index = np.flatnonzero(np.array([bool(name) for name in names])[cells.morphology])
+        if boxes is not None:
+            index = index[near(bounds, cells.positions[index], cells.rotations is not None, boxes)]
         code, positions = cells.morphology[index], cells.positions[index].astype(np.float64)
         rotations = None if cells.rotations is None else cells.rotations[index]
         boxes = around(bounds, code, positions, rotations)
@@ -178,27 +188,20 @@ class _Pairs:
         """Two for the candidates, and two for each pair of morphologies."""
         return 2 + 2 * len(self.sources.names) * len(self.targets.names)
 
-    def synapses(self, affinity: float) -> Synapses:
-        """Return the synapses, of which the columns are those of the locations on both sides."""
+    def contacts(self, affinity: float) -> np.ndarray:
+        """Return the contacts, (4, n) int64: source and target cell, and the point of the morphology of each."""
         sources, targets = self.sources, self.targets
-        made: dict[int, list[tuple[np.ndarray, ...]]] = {}
-        for source, target in candidates(sources.boxes, targets.boxes, affinity, self.draws, self.purpose):
+        made: dict[int, list[np.ndarray]] = {}
+        for met in meeting(sources.boxes, targets.boxes):
+            source, target = met.pairs(subsets(met.n, affinity, self.draws, self.purpose))
             group = sources.code[source].astype(np.int64) * len(targets.names) + targets.code[target]
             for of in np.unique(group).tolist():
                 pre, post = source[group == of], target[group == of]
                 found = self._contacts(of, pre, post)
                 cells = sources.index[pre[found.pair]], targets.index[post[found.pair]]
-                made.setdefault(of, []).append((*cells, found.source, found.target))
-        arrays: dict[str, list[np.ndarray]] = {name: [] for name in ("source", "target", *columns(EFFERENT, AFFERENT))}
-        for of, parts in sorted(made.items()):
-            source, target, *points = (np.concatenate(column) for column in zip(*parts, strict=True))
-            some = {"source": source, "target": target}
-            for side, name, at in zip((EFFERENT, AFFERENT), self._names(of), points, strict=True):
-                some |= locate(side, self.given.morphologies[name], at)
-            for column, values in some.items():
-                arrays[column].append(values)
-        joined = {name: np.concatenate(parts or [np.empty(0, np.int64)]) for name, parts in arrays.items()}
-        return Synapses(joined.pop("source"), joined.pop("target"), joined)
+                made.setdefault(of, []).append(np.stack([*cells, found.source, found.target]))
+        parts = [part for _, parts in sorted(made.items()) for part in parts]
+        return np.concatenate([np.empty((4, 0), np.int64), *parts], axis=1)
 
     def _names(self, group: int) -> tuple[str, str]:
         """Return the names of a pair of morphologies."""

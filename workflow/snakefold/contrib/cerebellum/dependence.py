@@ -1,13 +1,16 @@
 """The rules read each other's synapses: which strategies these are of, and the synapses between some types of cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from snakefold.cells import Cells
-from snakefold.connectivity.strategy import ConnectivityStrategy
+from snakefold.connectivity.strategy import ConnectivityStrategy, Given
 from snakefold.errors import listed
 from snakefold.sonata.edges import Edges
+
+Made = TypeVar("Made")
 
 
 def needed(strategy: ConnectivityStrategy, names: Sequence[str] | None) -> list[str]:
@@ -26,6 +29,14 @@ def unrelated(
         for name in getattr(strategy, key) or ()
         if name in known and wanted.isdisjoint(known[name].pairs())
     ]
+
+
+def once(strategy: ConnectivityStrategy, given: Given, make: Callable[[], Made]) -> Made:
+    """Return what is made of the edges that are given, which are the same for all chunks of a job: made once."""
+    known = strategy.__dict__.get("_made")
+    if known is None or known[0] is not given.edges:
+        known = strategy.__dict__["_made"] = given.edges, make()
+    return known[1]
 
 
 def between(edges: Mapping[str, Edges], sources: Sequence[str], targets: Sequence[str]) -> list[Edges]:

@@ -7,7 +7,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
-from snakefold.connectivity.locations import AFFERENT, columns, locate
+from snakefold.connectivity.locations import AFFERENT, columns, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
 from snakefold.contrib.cerebellum.tips import tips_of
 from snakefold.morphology.rotations import turned_by
@@ -73,7 +73,7 @@ class GlomerulusToGolgi(ConnectivityStrategy):
         offset : (n, 3) um, from the cell to the glomerulus
         x : (n,) the tip's rank by distance, as a share of all
         """
-        made = {name: np.zeros(len(golgi), kind) for name, kind in self.columns.items()}
+        point = np.zeros(len(golgi), np.int64)
         turns = cells.rotations
         code = cells.morphology[golgi]
         for m in np.unique(code).tolist():
@@ -87,7 +87,5 @@ class GlomerulusToGolgi(ConnectivityStrategy):
                 distance = ((morphology.points[tips] - back[:, None, :]) ** 2).sum(axis=2)
                 rank = np.minimum((len(tips) * x[some]).astype(np.int64), len(tips) - 1)
                 order = np.argsort(distance, axis=1, kind="stable")
-                point = tips[order[np.arange(len(some)), rank]]
-                for column, values in locate(AFFERENT, morphology, point).items():
-                    made[column][some] = values
-        return made
+                point[some] = tips[order[np.arange(len(some)), rank]]
+        return located(AFFERENT, cells, given.morphologies, golgi, point)

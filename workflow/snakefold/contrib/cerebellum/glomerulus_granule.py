@@ -9,9 +9,9 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
-from snakefold.connectivity.locations import AFFERENT, columns, locate
+from snakefold.connectivity.locations import AFFERENT, columns, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses, split
-from snakefold.contrib.cerebellum.dependence import between, index_of, needed, unrelated
+from snakefold.contrib.cerebellum.dependence import between, index_of, needed, once, unrelated
 from snakefold.contrib.cerebellum.tips import ends
 from snakefold.errors import UserError, listed
 
@@ -101,7 +101,7 @@ class GlomerulusToGranule(ConnectivityStrategy):
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:
-        clusters = self._clusters(sources, given)
+        clusters = once(self, given, lambda: self._clusters(sources, given))
         sizes = [len(c) for c in sources.values()], [len(c) for c in targets.values()]
         glomerulus, at = [], {name: [] for name in self.columns}
         for i, cells in enumerate(targets.values()):
@@ -109,31 +109,18 @@ class GlomerulusToGranule(ConnectivityStrategy):
             taken = self._glomeruli(clusters, cells.positions.astype(np.float64), streams)
             glomerulus.append(taken.ravel())
             for name, values in self._ends(cells, given, streams[3]).items():
-                at[name].append(values.ravel())
+                at[name].append(values)
         granule = np.repeat(np.arange(sum(sizes[1])), self.convergence)
-        source = np.concatenate(glomerulus)
-        code = np.searchsorted(np.cumsum(sizes[0]), source, side="right") * len(targets)
-        code += np.searchsorted(np.cumsum(sizes[1]), granule, side="right")
-        made = split(self.pairs(), sizes, source, granule)
-        of = {name: np.concatenate(parts) for name, parts in at.items()}
-        return {
-            pair: Synapses(s.source, s.target, {name: a[code == i] for name, a in of.items()})
-            for i, (pair, s) in enumerate(made.items())
-        }
+        at = {name: np.concatenate(parts) for name, parts in at.items()}
+        return split(self.pairs(), sizes, np.concatenate(glomerulus), granule, at)
 
     def _clusters(self, sources: dict[str, Cells], given: Given) -> Clusters:
-        """Return the clusters of all glomeruli; the same for all chunks of a job.
+        """Return the clusters of all glomeruli.
 
         Raises
         ------
         UserError : there are fewer than a granule cell needs
         """
-        known = self.__dict__.get("_made")
-        if known is None or known[0] is not given.edges:
-            known = self.__dict__["_made"] = given.edges, self._clustered(sources, given)
-        return known[1]
-
-    def _clustered(self, sources: dict[str, Cells], given: Given) -> Clusters:
         first = dict(zip(sources, np.cumsum([0, *(len(c) for c in sources.values())]), strict=False))
         number, member = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         n = 0
@@ -220,14 +207,13 @@ class GlomerulusToGranule(ConnectivityStrategy):
         return completed
 
     def _ends(self, cells: Cells, given: Given, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return where on its dendrites each cell has its synapses: column -> (n, convergence).
+        """Return where on its dendrites each cell has its synapses, cell after cell: column -> (n * convergence,).
 
         Raises
         ------
         UserError : a morphology has fewer dendrites
         """
-        shape = (len(cells), self.convergence)
-        made = {name: np.zeros(shape, kind) for name, kind in self.columns.items()}
+        point = np.zeros((len(cells), self.convergence), np.int64)
         code = cells.morphology if len(cells) else np.empty(0, np.uint32)
         names = {i: cells.morphologies[i] for i in np.unique(code).tolist()}
         points = {i: ends(self.postsynaptic, given.morphologies[name]) for i, name in names.items()}
@@ -236,9 +222,8 @@ class GlomerulusToGranule(ConnectivityStrategy):
                 what = f"{self.convergence} synapses asked for, each on a dendrite of its own"
                 raise UserError(f'{what}, but the morphology "{name}" has only {len(points[i])} that are labelled so')
         keys = rng.random((len(cells), max(map(len, points.values()), default=0)))
-        for i, name in names.items():
+        for i in names:
             rows = np.flatnonzero(code == i)
-            order = np.argsort(keys[rows, : len(points[i])], axis=1)[:, : self.convergence]
-            for column, values in locate(AFFERENT, given.morphologies[name], points[i][order]).items():
-                made[column][rows] = values
-        return made
+            point[rows] = points[i][np.argsort(keys[rows, : len(points[i])], axis=1)[:, : self.convergence]]
+        index = np.repeat(np.arange(len(cells)), self.convergence)
+        return located(AFFERENT, cells, given.morphologies, index, point.ravel())

@@ -9,9 +9,9 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
-from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
+from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
-from snakefold.contrib.cerebellum.dependence import between, index_of, needed, unrelated
+from snakefold.contrib.cerebellum.dependence import between, index_of, needed, once, unrelated
 from snakefold.contrib.cerebellum.tips import tips_of
 from snakefold.sonata.edges import Edges
 from snakefold.topology.chunks import counted
@@ -89,7 +89,7 @@ class GolgiToGlomerulus(ConnectivityStrategy):
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:
-        fed, made = self._fed(targets, given), {}
+        fed, made = once(self, given, lambda: self._fed(targets, given)), {}
         for i, (pre, cells) in enumerate(sources.items()):
             if not len(cells) or not len(fed.number):
                 continue
@@ -116,13 +116,7 @@ class GolgiToGlomerulus(ConnectivityStrategy):
         return golgi, index[golgi, rank]
 
     def _fed(self, targets: dict[str, Cells], given: Given) -> Fed:
-        """Return the glomeruli that feed any of the targets; the same for all chunks of a job."""
-        known = self.__dict__.get("_made")
-        if known is None or known[0] is not given.edges:
-            known = self.__dict__["_made"] = given.edges, self._feeding(targets, given)
-        return known[1]
-
-    def _feeding(self, targets: dict[str, Cells], given: Given) -> Fed:
+        """Return the glomeruli that feed any of the targets."""
         sizes = [len(given.cells[t]) for t in self.glom_cell_types]
         first = dict(zip(self.glom_cell_types, np.cumsum([0, *sizes]), strict=False))
         found: dict[str, list] = {post: [] for post in targets}
@@ -141,16 +135,14 @@ class GolgiToGlomerulus(ConnectivityStrategy):
 
     def _tips(self, cells: Cells, golgi: np.ndarray, u: np.ndarray, given: Given) -> dict[str, np.ndarray]:
         """Return where synapses begin, column -> (n,), of cells given by their index, (n,), and uniform numbers."""
-        made = {name: np.zeros(len(golgi), kind) for name, kind in columns(EFFERENT).items()}
+        point = np.zeros(len(golgi), np.int64)
         code = cells.morphology[golgi]
         for m in np.unique(code).tolist():
             name = cells.morphologies[m]
             tips = tips_of(self.presynaptic, name, given.morphologies[name])
             rows = np.flatnonzero(code == m)
-            point = tips[np.minimum((u[rows] * len(tips)).astype(np.int64), len(tips) - 1)]
-            for column, values in locate(EFFERENT, given.morphologies[name], point).items():
-                made[column][rows] = values
-        return made
+            point[rows] = tips[np.minimum((u[rows] * len(tips)).astype(np.int64), len(tips) - 1)]
+        return located(EFFERENT, cells, given.morphologies, golgi, point)
 
 
 def _column(edges: Edges, name: str) -> np.ndarray:
