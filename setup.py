@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-CARRIED = ("Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "scripts", "config", "envs", "profiles")
+WORKFLOW = ("workflow/rules", "workflow/report", "workflow/schemas")
+CARRIED = ("Snakefile", *WORKFLOW, "scripts", "config", "envs", "profiles")
 
 
 class BuildWithWorkflow(build_py):
