@@ -38,6 +38,7 @@ BASES = [
     (DATA / "bsb", "guide_nest.yaml", ["guide_nest.yaml", "getting_started.yaml"]),
     (DATA / "bsb", "writing_components.yaml", ["writing_components.yaml", "getting_started.yaml"]),
     (DATA / "tissue", "circuit.yaml", ["circuit.yaml"]),
+    (DATA / "touching", "circuit.yaml", ["circuit.yaml"]),
     (DATA / "twenty", "circuit.yaml", ["circuit.yaml", "cells.json", "simulations.json", "parts/strategies.yaml"]),
 ]
 

@@ -96,7 +96,10 @@ def test_synapses_are_the_same_bytes_for_any_number_of_tiles(tmp_path):
 
 
 def test_a_file_without_rows_has_no_synapses(tmp_path):
-    assert edges_of(run(planned(tmp_path, "pre,post\n"))) == []
+    plan = run(planned(tmp_path, "pre,post\n"))
+    assert edges_of(plan) == []
+    assert any("edges.csv has no rows: there will be no synapses" in str(warning) for warning in plan.warnings)
+    assert not any("no rows" in str(warning) for warning in planned(tmp_path, "pre,post\n1,2\n").warnings)
 
 
 @pytest.mark.parametrize(("text", "n"), [
@@ -141,6 +144,14 @@ def test_keys_that_name_no_cell_are_told_with_their_lines(tmp_path):
         'edges.csv:3: "pre": no cell of "a" has \'999\' as "gid"',
         'edges.csv:4: "post": no cell of "b" has \'7\' as "gid"',
     ]
+
+
+def test_cells_without_the_labels_of_a_side_are_not_among_those_that_a_row_may_name(tmp_path):
+    hook = {"strategy": "label", "cell_types": ["b"], "labels": ["lit"], "count": 5}
+    edits = ("after_placement.h", hook), ("connectivity.table.postsynaptic.labels", ["lit"])
+    plan = planned(tmp_path, "pre,post\n" + "".join(f"1,{i}\n" for i in range(20)), tree(*edits))
+    with pytest.raises(UserError, match=r'no cell of "b" labelled lit has the id \'\d+\' \(there are 0\)'):
+        run(plan)  # without the hook: none is labelled
 
 
 def test_a_property_that_cells_share_names_none_of_them(tmp_path):

@@ -61,6 +61,21 @@ def test_repeats_below_one_are_none():
     assert {column: len(values) for column, values in made.items()} == dict.fromkeys(LOCATED, 0)
 
 
+def test_repeats_that_are_always_below_one_are_told():
+    for contacts, n in ((0.9, 1), (1, 0), ({"distribution": "norm", "loc": -90.0}, 1), ({"distribution": "norm"}, 0)):
+        assert len(made_of(RepeatSynapses, {"connections": ["s"], "contacts": contacts}).warnings()) == n
+
+
+@pytest.mark.parametrize("strategy", ["repeat_synapses", "bidirectional_contact"])
+def test_a_set_without_synapses_stays_one(tmp_path, strategy):
+    more = {"contacts": 2} if strategy == "repeat_synapses" else {}
+    tree = hooked({"strategy": strategy, "connections": ["aa"], **more})
+    tree["connectivity"]["aa"] |= {"strategy": "all_to_all", "affinity": 0}
+    del tree["connectivity"]["aa"]["indegree"]
+    plan = run_hooks_on_edges(run(plan_of(tmp_path, tree)))
+    assert pairs_of(plan.edges("aa")) == []
+
+
 def test_contacts_among_one_type_have_their_reverse_beside_them():
     hook = made_of(BidirectionalContact, {"connections": ["s"]})
     made = hook.postprocess({"s": Set(("a", "a"), LOCATED)}, np.random.default_rng(1))["s"]

@@ -81,6 +81,10 @@ def test_edges_say_where_they_are_on_cells_with_morphologies(name, tmp_path):
     [
         ("presynaptic.shapes_composition.shapes", [{"type": "sphere", "origin": [0, 0, 0], "radius": 0}], "radius"),
         ("presynaptic.shapes_composition.voxel_size", 60, "no point represents the shapes"),
+        ("presynaptic.shapes_composition.voxel_size", 1e300, "voxel_size: should be: a number >= 1e-06"),
+        ("presynaptic.shapes_composition.voxel_size", 1e-300, "voxel_size: should be: a number >= 1e-06"),
+        ("presynaptic.shapes_composition.voxel_size", 1e-5, "points would represent a cell"),
+        ("presynaptic.shapes_composition.shapes", [{"type": "sphere", "origin": [0, 0, 0], "radius": 1e200}], "radius"),
         ("postsynaptic.morphology_labels", ["sooma"], 'no shape is labelled sooma; did you mean "soma"'),
         ("affinity", ..., '"affinity" is missing'),
     ],

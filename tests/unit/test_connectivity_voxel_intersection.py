@@ -355,3 +355,21 @@ def test_jobs_do_without_scipy(tmp_path):
     )
     paths = os.pathsep.join(path for path in sys.path if path)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths})
+
+
+def test_voxels_that_are_much_smaller_than_those_of_the_source_are_too_many():
+    """Without memory for each of them."""
+    own = voxelize(SHAPES["s0"], size=np.full(3, 1e3))
+    with pytest.raises(UserError, match=r"at most 7e.07 voxels .* ask for fewer"):
+        Touched.make(own, np.full(3, 1e-6), np.ones(3, np.int64))
+    with pytest.raises(UserError, match=r"at most 1e.08 pairs .* ask for fewer"):
+        Touched.make(voxelize(SHAPES["s0"], size=np.full(3, 500.0)), np.full(3, 4.0), np.ones(3, np.int64))
+
+
+def test_contacts_and_affinities_that_leave_no_synapses_are_told(tmp_path):
+    told = {}
+    for key, value in (("contacts", 0.5), ("contacts", 1), ("affinity", 0), ("affinity", 0.1)):
+        loaded = load(write(tmp_path, described(tmp_path, (f"connectivity.a_to_b.{key}", value))))
+        told[key, value] = [str(warning) for warning in loaded.warnings if "no synapses" in str(warning)]
+    assert [len(words) for words in told.values()] == [1, 0, 1, 0]
+    assert "connectivity.a_to_b.contacts: are always below 1" in told["contacts", 0.5][0]

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from descriptions import edited, plan_of, run
+from descriptions import edited, plan_of, run, write
 from snakefold.build import build
 from snakefold.errors import UserError
 from snakefold.hooks import after_placement
+from snakefold.loading import load
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 
@@ -210,3 +211,12 @@ def test_a_label_that_no_hook_gives_is_told_at_check(tmp_path, side):
     hook = {"cell_types": ["a"], "labels": ["active"]}
     with pytest.raises(UserError, match='gives cells the label "actve"; did you mean "active"'):
         plan_of(tmp_path, tree(hook, connection={f"{side}.labels": ["actve"]}))
+
+
+def test_sides_with_labels_that_no_hook_gives_their_cells_are_told(tmp_path):
+    hook = {"strategy": "label", "cell_types": ["a"], "labels": ["active", "deep"], "count": 3}
+    for side, labels, n in (("pre", ["active"], 0), ("post", ["deep"], 1), ("post", [], 0), ("post", None, 0)):
+        key = f"connectivity.a_to_b.{side}synaptic.labels"
+        loaded = load(write(tmp_path, edited(("after_placement.h", hook), (key, labels))))
+        told = [str(warning) for warning in loaded.warnings if "no synapses" in str(warning)]
+        assert len(told) == n and all('labels cells of "b" deep: there will be no synapses' in words for words in told)

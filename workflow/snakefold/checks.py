@@ -57,10 +57,12 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
         yield from _distance_faults(circuit, strategy)
         yield from _shape_faults(loaded, strategy, labels)
         yield from _asked_faults(loaded, strategy)
+        loaded.warnings.extend(_unlabelled(circuit, strategy))
         counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
         if counted:  # how many a hook adds is not known here
             for attribute, message in strategy.faults(n_cells):
                 yield Mistake(message, (*strategy.path, attribute))
+        loaded.warnings.extend(Mistake(what, (*strategy.path, key)) for key, what in strategy.warnings())
         yield from (Mistake(what, (*strategy.path, "output_naming")) for what in strategy.naming_faults())
         for set_name in strategy.edge_sets():
             if set_name in owners:
@@ -75,6 +77,18 @@ def _distance_faults(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterat
             if circuit.cell_types[cell_type].entity:
                 what = f'"{cell_type}" is an entity, whose cells are nowhere: there is no distance to them'
                 yield Mistake(what, (*strategy.path, key, "cell_types", i))
+
+
+def _unlabelled(circuit: Circuit, strategy: ConnectivityStrategy) -> Iterator[Mistake]:
+    """Yield the cell types on a side with labels to whose cells no hook gives any of them."""
+    hooks = [(h, h.gives_labels()) for h in circuit.after_placement.values()]
+    for key in ("presynaptic", "postsynaptic"):
+        side = getattr(strategy, key)
+        for i, cell_type in enumerate(side.cell_types if side.labels else ()):
+            own = [given for h, given in hooks if cell_type in h.rewrites or cell_type in h.adds]
+            if all(given is not None and set(side.labels).isdisjoint(given) for given in own):
+                what = f'no hook of after_placement labels cells of "{cell_type}" {listed(side.labels)}: there will be '
+                yield Mistake(f"{what}no synapses of theirs", (*strategy.path, key, "cell_types", i))
 
 
 def _asked_faults(loaded: Loaded, strategy: ConnectivityStrategy) -> Iterator[Mistake]:

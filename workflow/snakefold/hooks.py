@@ -66,7 +66,7 @@ def after_connectivity(part: str, inputs: list[str], nodes: list[str], outputs: 
         arrays = {c: np.asarray(a) for c, a in made[set_name].items()}
         order = np.lexsort((arrays["source"], arrays["target"]))
         before = sets.get(set_name)
-        pre, post = (before.source, before.target) if before else built.slice["effect"]["adds"][set_name]
+        pre, post = (before.source, before.target) if before is not None else built.slice["effect"]["adds"][set_name]
         coded = {c: _coded(a) for c, a in arrays.items() if c not in ("source", "target")}
         block = (arrays["source"][order], arrays["target"][order], {c: a[order] for c, (a, _) in coded.items()})
         kinds = {c: kind for c, (_, kind) in coded.items()}

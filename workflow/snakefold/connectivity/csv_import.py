@@ -33,6 +33,11 @@ def _not_taken(node: "CsvImportConnectivity", names: list[str]) -> str | None:
     return f"{listed(taken)} cannot be a further column of edges" if taken else None
 
 
+def _said(side: Side) -> str:
+    labels = f" labelled {listed(side.labels)}" if side.labels else " without labels" if side.labels == [] else ""
+    return f'"{side.cell_types[0]}"{labels}'
+
+
 def _side(doc: str) -> Attribute:
     return Attribute(types.NodeOf(Side), required=True, constraint=_one_type, doc=doc)
 
@@ -93,6 +98,10 @@ class CsvImportConnectivity(ConnectivityStrategy):
         except UserError as error:
             return [(str(m.path[0]) if m.path else "source", m.message) for m in error.mistakes]
         return []
+
+    def warnings(self) -> list[tuple[str, str]]:
+        empty = self.source is not None and n_rows(self) == 0
+        return [("source", f"{self.source.path.name} has no rows: there will be no synapses")] if empty else []
 
     def asks(self) -> list[tuple[str, str, str]]:
         sides = (*self.presynaptic.cell_types, *self.postsynaptic.cell_types) if self.mapping_key else ()
@@ -168,7 +177,7 @@ class _Reader(CsvFile):
         }
         self._kinds = strategy.columns
         self._carried = {name: self.column(("columns", i), name) for i, name in enumerate(self._kinds)}
-        self._types = {side: getattr(strategy, side).cell_types[0] for side in self._ends}
+        self._cells = {side: _said(getattr(strategy, side)) for side in self._ends}
         self.check()
 
     def rows(self, keys: Mapping[str, np.ndarray | range], most_bytes: int | None = None):
@@ -214,7 +223,7 @@ class _Reader(CsvFile):
         for at in np.flatnonzero(index < 0)[:MOST_MISTAKES].tolist():
             has = f'has {texts[at]!r:.40} as "{self._key}"' if self._key else f"has the id {texts[at]!r:.40}"
             cells = "" if self._key else f" ({known.said})"
-            self.mistake(lines[at], f'"{name}": no cell of "{self._types[side]}" {has}{cells}')
+            self.mistake(lines[at], f'"{name}": no cell of {self._cells[side]} {has}{cells}')
         return np.maximum(index, 0).astype(np.uint32)
 
     def _values(self, texts: tuple[str, ...], lines: np.ndarray, name: str) -> np.ndarray:

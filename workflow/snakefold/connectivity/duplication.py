@@ -34,6 +34,10 @@ class RepeatSynapses(AfterConnectivity):
     def effect(self, sets: Mapping[str, Pair]) -> Effect:
         return Effect(rewrites=tuple(self.named(self.connections, sets)))
 
+    def warnings(self) -> list[str]:
+        always = self.contacts.cdf(np.nextafter([1.0], 0))[0] == 1
+        return ["contacts are always below 1: there will be no synapses"] if always else []
+
     def postprocess(self, edges: dict[str, Set], rng: np.random.Generator) -> dict[str, Arrays]:
         made = {}
         for k, name in enumerate(sorted(self.connections)):

@@ -18,6 +18,7 @@ from snakefold.errors import listed
 from snakefold.morphology.rotations import between, turned_by
 
 MOST_POINTS = 10**7  # of the cloud of a cell: 240 MB
+FARTHEST, FINEST = 1e9, 1e-6  # um, so that any volume is a number, and so is one of voxels
 PERPENDICULAR = 0.01  # cosine of the angle between axes that count as perpendicular
 Frame = tuple[np.ndarray, np.ndarray]
 
@@ -106,7 +107,11 @@ class Cube:
 
 
 def _vector() -> types.Vector:
-    return types.Vector(types.number())
+    return types.Vector(types.number(min=-FARTHEST, max=FARTHEST))
+
+
+def _length() -> types.Type:
+    return types.number(above=0, max=FARTHEST)
 
 
 def _apart(first: str):
@@ -157,7 +162,10 @@ class Shape(Node):
     body: ClassVar[type] = Ball
 
     epsilon = Attribute(
-        types.number(min=0), default=1e-3, unit="um", doc="Points that lie outside by less count as inside."
+        types.number(min=0, max=FARTHEST),
+        default=1e-3,
+        unit="um",
+        doc="Points that lie outside by less count as inside.",
     )
 
     def frame(self) -> Frame:
@@ -201,7 +209,7 @@ class Sphere(Shape):
     """A sphere."""
 
     origin = Attribute(_vector(), required=True, unit="um", doc="Its centre.")
-    radius = Attribute(types.number(above=0), default=1.0, unit="um", doc="Its radius.")
+    radius = Attribute(_length(), default=1.0, unit="um", doc="Its radius.")
 
     def frame(self) -> Frame:
         return np.asarray(self.origin), self.radius * np.eye(3)
@@ -212,7 +220,10 @@ class Ellipsoid(Shape):
 
     origin = Attribute(_vector(), required=True, unit="um", doc="Its centre.")
     lambdas = Attribute(
-        types.Vector(types.number(above=0)), required=True, unit="um", doc="Lengths of its three semi-axes."
+        types.Vector(_length()),
+        required=True,
+        unit="um",
+        doc="Lengths of its three semi-axes.",
     )
     v0 = Attribute(_vector(), required=True, doc="Direction of the first.", constraint=_direction())
     v1 = Attribute(_vector(), required=True, doc="Direction of the second.", constraint=_direction("v0"))
@@ -231,7 +242,7 @@ class Cone(Shape):
 
     apex = Attribute(_vector(), required=True, unit="um", doc="Its apex.")
     origin = Attribute(_vector(), required=True, unit="um", doc="Centre of its base.", constraint=_apart("apex"))
-    radius = Attribute(types.number(above=0), default=1.0, unit="um", doc="Radius of its base.")
+    radius = Attribute(_length(), default=1.0, unit="um", doc="Radius of its base.")
 
     def frame(self) -> Frame:
         return np.asarray(self.apex), _along(self.apex, self.origin, self.radius, self.radius)
@@ -244,7 +255,7 @@ class Cylinder(Shape):
 
     origin = Attribute(_vector(), required=True, unit="um", doc="Centre of its base.")
     top_center = Attribute(_vector(), required=True, unit="um", doc="Centre of its top.", constraint=_apart("origin"))
-    radius = Attribute(types.number(above=0), default=1.0, unit="um", doc="Its radius.")
+    radius = Attribute(_length(), default=1.0, unit="um", doc="Its radius.")
 
     def frame(self) -> Frame:
         return np.asarray(self.origin), _along(self.origin, self.top_center, self.radius, self.radius)
@@ -257,8 +268,8 @@ class Cuboid(Shape):
 
     origin = Attribute(_vector(), required=True, unit="um", doc="Centre of its base.")
     top_center = Attribute(_vector(), required=True, unit="um", doc="Centre of its top.", constraint=_apart("origin"))
-    side_length_1 = Attribute(types.number(above=0), default=1.0, unit="um", doc="Length of one side of its base.")
-    side_length_2 = Attribute(types.number(above=0), default=1.0, unit="um", doc="Length of the other.")
+    side_length_1 = Attribute(_length(), default=1.0, unit="um", doc="Length of one side of its base.")
+    side_length_2 = Attribute(_length(), default=1.0, unit="um", doc="Length of the other.")
 
     def frame(self) -> Frame:
         axes = _along(self.origin, self.top_center, self.side_length_1, self.side_length_2)
@@ -305,7 +316,7 @@ class ShapesComposition(Node):
         constraint=_as_many,
     )
     voxel_size = Attribute(
-        types.number(above=0),
+        types.number(min=FINEST, max=FARTHEST),
         default=1.0,
         unit="um",
         doc="Where a cloud of points represents a shape, it has one for each cube of this side that fills its volume.",

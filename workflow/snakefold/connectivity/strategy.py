@@ -196,6 +196,11 @@ class ConnectivityStrategy(Node):
         """Return (attribute, message) for all that the wanted numbers of cells make impossible."""
         return []
 
+    def warnings(self) -> list[tuple[str, str]]:
+        """Return (attribute, message) for all that a user should know."""
+        shares = ("affinity", "pruning_ratio")
+        return [(key, "is 0: there will be no synapses") for key in shares if getattr(self, key, None) == 0]
+
     def asks(self) -> list[tuple[str, str, str]]:
         """Return (attribute, cell type, property) of the properties that it asks cells for."""
         return []

@@ -12,13 +12,15 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from snakefold.connectivity.boxes import blocks
 from snakefold.errors import UserError, expects
 from snakefold.morphology.voxels import Voxels
 from snakefold.topology.chunks import counted
 
 PHASES = 4
 THINNEST = 1 / 32  # of a morphology's voxel, in its longest edges: a flat morphology would have voxels of no thickness
-MOST_CELLS, MOST_TOUCHED = 2**26, 2**28
+MOST_CELLS, MOST_TOUCHED = 2**26, 2**27  # 512 MB
+AT_ONCE = 1 << 20  # points
 
 Arrays = dict[str, np.ndarray]
 
@@ -72,18 +74,21 @@ class Touched(_Stored):
         own = thick(source.size)
         first, number = [], []
         for axis in range(3):
-            i, edge, other = source.index[:, axis], own[axis], size[axis]
-            near = np.floor(i * edge / other).astype(np.int64)[:, None] + np.arange(-2, int(edge / other) + 4)
-            touch = (i[:, None] * edge <= near * other + other) & (near * other <= i[:, None] * edge + edge)
-            first.append(near[np.arange(len(near)), touch.argmax(axis=1)])
-            number.append(touch.sum(axis=1))
+            i, edge, other = source.index[:, axis, None], own[axis], size[axis]
+            about = np.arange(-2, 3)  # voxels around those of the two faces: what is rounded may be off by one
+            low = np.floor(i * edge / other).astype(np.int64) + about
+            high = np.floor((i + 1) * edge / other).astype(np.int64) + about
+            first.append(low[:, 0] + (i * edge > low * other + other).sum(axis=1))
+            number.append(high[:, 0] + (high * other <= i * edge + edge).sum(axis=1) - first[-1])
         first, number = np.stack(first, axis=1), np.stack(number, axis=1)
         low = first.min(axis=0) - margin
         shape = (first + number).max(axis=0) + margin - low
-        n_touched = int((number.prod(axis=1) * source.counts).sum())
-        if float(shape.astype(np.float64).prod()) > MOST_CELLS or n_touched > MOST_TOUCHED:
-            what = f"at most {MOST_CELLS:.1g} in the box around the source's points, each touched by few points"
-            raise UserError(expects("target's voxels", what, f"{shape[0]} x {shape[1]} x {shape[2]}; ask for fewer"))
+        if float(shape.astype(np.float64).prod()) > MOST_CELLS:
+            raise _too_many(shape)
+        n_touched = float((number.prod(axis=1, dtype=np.float64) * source.counts).sum())
+        if n_touched > MOST_TOUCHED:
+            most = f"at most {MOST_TOUCHED:.1g} pairs of a source's point and a target's voxel that touch"
+            raise UserError(expects("there", most, f"{n_touched:.3g}") + "; ask for fewer")
         voxel = np.repeat(np.arange(len(source)), number.prod(axis=1))
         at = counted(number.prod(axis=1))
         at, z = np.divmod(at, number[voxel, 2])
@@ -94,8 +99,12 @@ class Touched(_Stored):
         cell, voxel = cell[order], voxel[order]
         counts = source.counts[voxel]
         n = np.bincount(cell, weights=counts, minlength=int(shape.prod())).astype(np.int32)
-        points = source.points[np.repeat(source.offsets[voxel], counts) + counted(counts)]
-        return cls(size, low, shape, n, (np.cumsum(n, dtype=np.int64) - n).astype(np.int32), points.astype(np.int32))
+        points = np.empty(int(counts.sum()), np.int32)
+        ends = np.cumsum(counts)
+        for a, b in blocks(counts, AT_ONCE):
+            at = np.repeat(source.offsets[voxel[a:b]], counts[a:b]) + counted(counts[a:b])
+            points[ends[a] - counts[a] : ends[b - 1]] = source.points[at]
+        return cls(size, low, shape, n, (np.cumsum(n, dtype=np.int64) - n).astype(np.int32), points)
 
 
 @dataclass(frozen=True)
@@ -206,13 +215,18 @@ class Turned(_Stored):
         reach = np.ceil(radius * (1 + 1e-9) / touched.size).astype(np.int64)
         shape = touched.shape + 2 * (reach + 1)
         if float(shape.astype(np.float64).prod()) > MOST_CELLS:
-            raise UserError(expects("target's voxels", f"at most {MOST_CELLS:.1g}", "x".join(map(str, shape))))
+            raise _too_many(shape)
         near = np.zeros(shape, bool)
         inner = tuple(slice(r + 1, r + 1 + s) for r, s in zip(reach.tolist(), touched.shape.tolist(), strict=True))
         near[inner] = touched.n.reshape(touched.shape) > 0
         for axis in range(3):
             near = _widened(near, axis, int(reach[axis]))
         return cls(centre, target.offsets, places, target.points, near.ravel(), touched.low - reach - 1, shape)
+
+
+def _too_many(shape: np.ndarray) -> UserError:
+    most = f"at most {MOST_CELLS:.1g} voxels as small as the target's around the source"
+    return UserError(expects("there", most, " x ".join(map(str, shape.tolist()))) + "; ask for fewer")
 
 
 def thick(size: np.ndarray) -> np.ndarray:

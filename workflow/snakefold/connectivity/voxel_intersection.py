@@ -23,7 +23,7 @@ from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, locate
 from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
-from snakefold.errors import UserError
+from snakefold.errors import Mistake, UserError
 from snakefold.morphology.morphology import Morphology
 from snakefold.morphology.rotations import matrices
 from snakefold.morphology.voxels import Voxels, edges_of, voxelize
@@ -73,6 +73,10 @@ class VoxelIntersection(ConnectivityStrategy):
         wrong = None if self.contacts is None else _too_many(self.contacts)
         return [("contacts", wrong)] if wrong else []
 
+    def warnings(self) -> list[tuple[str, str]]:
+        none = float(_cumulative(self.contacts)[0]) == 1
+        return super().warnings() + ([("contacts", "are always below 1: there will be no synapses")] if none else [])
+
     def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
         network = self.root().network
         near = np.prod([min(BOX / side, 1.0) for side in (network.x, network.y, network.z)])
@@ -97,10 +101,15 @@ class VoxelIntersection(ConnectivityStrategy):
                 if a is None or b is None:
                     continue
                 places = shapes[target].points[b.points]
-                if (source, target) not in made:
-                    made[source, target] = Touched.make(a, b.size, Placed.margin(places, b.size))
-                touched = made[source, target]
-                other = Turned.make(b, places, touched) if turns else Placed.make(places, b.points, touched)
+                try:
+                    if (source, target) not in made:
+                        made[source, target] = Touched.make(a, b.size, Placed.margin(places, b.size))
+                    touched = made[source, target]
+                    other = Turned.make(b, places, touched) if turns else Placed.make(places, b.points, touched)
+                except UserError as error:
+                    at = (*self.path, "voxels_post")
+                    what = f'from "{source}" to "{target}"'
+                    raise UserError(Mistake(f"{what}: {m.message}", at) for m in error.mistakes) from None
                 for part in (touched, other):
                     at = _prefix(source, target, type(part))
                     arrays |= {at + name: array for name, array in part.arrays().items()}
