@@ -45,7 +45,9 @@ def built(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("modules") / "here")
     workflow.write(circuit())
     shutil.copy(LEAKY, workflow.folder)
-    ran = snakefold(workflow, "run", "circuit.yaml", "--cores", "2", "--config", "progress=snakemake", "--quiet", "host")
+    ran = snakefold(
+        workflow, "run", "circuit.yaml", "--cores", "2", "--config", "progress=snakemake", "--quiet", "host"
+    )
     assert ran.returncode == 0, ran.stdout
     return workflow, ran.stdout
 
