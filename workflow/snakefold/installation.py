@@ -19,7 +19,7 @@ SNAKEFILE = ROOT / "Snakefile"
 
 
 def about() -> dict[str, str]:
-    """Return what runs where, for people: versions of Snakefold and Python, its commit where it is a clone, the host."""
+    """Return what runs where: versions of Snakefold and Python, the commit where it is a clone, the host."""
     from snakefold import __version__
 
     known = {"Snakefold": __version__}

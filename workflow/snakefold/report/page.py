@@ -1,9 +1,9 @@
 """The page: what is wanted, built and simulated, read from a results folder and written as one HTML file.
 
 The page is a function of the results and of the rates that the description expects: no time, no path, no random
-number; equal results are equal bytes. One section, which a caller may leave out, is about the run that made them: host,
-commit, what its jobs have cost. It needs no network and no other file, and reads without scripts too; the only script is
-the one of ours, which the page's policy names by its digest.
+number; equal results are equal bytes. One section, which a caller may leave out, is about the run that made
+them: host, commit, what its jobs have cost. It needs no network and no other file, and reads without scripts too; its
+only script is ours, which the page's policy names by its digest.
 """
 
 import base64
@@ -131,7 +131,7 @@ def breakable(name: str) -> "Markup":
     """Write a name that a line may be broken in, after an underscore."""
     from markupsafe import Markup, escape
 
-    return Markup(escape(name).replace("_", "_<wbr>"))
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def count(number: float | None) -> str:

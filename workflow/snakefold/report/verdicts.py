@@ -50,5 +50,6 @@ def require_bounds(verdicts: str | Path, output: str | Path) -> None:
     found = read_verdicts(verdicts)
     if wrong := out_of_bounds(found):
         what = 'mend the description, or take out "report: fail" for a warning instead'
-        raise UserError([*map(Mistake, wrong), Mistake(f"{len(wrong)} of {len(found)} numbers are out of bounds; {what}")])
+        told = f"{len(wrong)} of {len(found)} numbers are out of bounds; {what}"
+        raise UserError(map(Mistake, [*wrong, told]))
     hdf5.write_text(output, f"All {len(found)} numbers that the description states are as wanted.\n")
