@@ -46,8 +46,9 @@ def pixels(page, selector=CANVAS):
     """Return (h, w, 4) uint8: what is in a canvas."""
     of = f"document.querySelector({selector!r})"
     w, h, text = page.run(
-        f"(c => [c.width, c.height, btoa(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data,"
-        f" b => String.fromCharCode(b)).join(''))])({of})"
+        "(c => { const copy = new OffscreenCanvas(c.width, c.height).getContext('2d', {willReadFrequently: true});"
+        " copy.drawImage(c, 0, 0); const bytes = copy.getImageData(0, 0, c.width, c.height).data;"
+        f" return [c.width, c.height, btoa(Array.from(bytes, b => String.fromCharCode(b)).join(''))]; }})({of})"
     )
     return np.frombuffer(base64.b64decode(text), np.uint8).reshape(h, w, 4)
 
