@@ -30,8 +30,8 @@ def test_what_is_read_is_what_was_written(record, tmp_path):
 
 def test_failures_are_counted_by_phase_over_all_attempts(record, tmp_path):
     assert failures(tmp_path / "nowhere") == {}
-    for status in (RUNNING, FAILED, PENDING, RUNNING, ABORTED, PENDING, RUNNING, SUCCESS):
-        record.job(0, status, 101.0)
+    for change in (RUNNING, FAILED, PENDING, RUNNING, ABORTED, PENDING, RUNNING, SUCCESS):
+        record.job(0, change, 101.0)
     record.job(1, FAILED, 102.0)
     with (tmp_path / FILE).open("a") as file:
         file.write('[1, "fail')

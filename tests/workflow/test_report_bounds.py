@@ -5,7 +5,7 @@ import json
 from flow import between, description
 
 HOOK = '''
-from snakefold.components import AfterConnectivity
+from snakefold.connectivity.strategy import AfterConnectivity
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
 
@@ -14,8 +14,6 @@ class Lose(AfterConnectivity):
     """Takes some edges away from feed."""
 
     lost = Attribute(types.integer(min=0), required=True, doc="How many.")
-    rewrites = ("feed",)
-
     def postprocess(self, edge_sets, rng):
         feed = edge_sets["feed"]
         return {"feed": {key: feed[key][self.lost:] for key in ("source", "target")}}
@@ -26,7 +24,7 @@ def circuit(lost):
     """A circuit of which a hook takes edges away."""
     made = description(components=["own.py"], simulations={})
     made["connectivity"] = {"feed": between("exc", "top", strategy="fixed_total_number", number=300)}
-    return made | {"after_connectivity": {"lose": {"strategy": "Lose", "lost": lost}}}
+    return made | {"after_connectivity": {"lose": {"strategy": "own.Lose", "rewrites": ["feed"], "lost": lost}}}
 
 
 def test_what_is_out_of_bounds_warns_or_fails_the_run_and_the_report_stays(workflow):
