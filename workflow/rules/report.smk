@@ -45,6 +45,8 @@ rule within_bounds:
         log_of("report", "bounds"),
     benchmark:
         benchmark_of("report", "bounds")
+    conda:
+        f"{ENVS}/report.yaml"
     message:
         "report: are the verdicts within bounds?"
     shell:
