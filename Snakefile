@@ -27,9 +27,11 @@ localrules:
     validated,
     circuit,
     circuit_config,
+    within_bounds,
 
 
 rule all:
     default_target: True
     input:
         PLAN.kept_files(),
+        PLAN.path("within_bounds.txt") if config.get("report") == "fail" else [],

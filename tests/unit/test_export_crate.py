@@ -15,6 +15,7 @@ def crate(finished):
 
     folder = finished[0].folder
     (folder / "report.html").write_text("<p>")
+    (folder / "verdicts.json").write_text("[]")
     builds = [str(path) for path in folder.glob("build/**/*.h5")]
     arguments = (folder, ["e", "b", "a"], ["ab", "aa", "ba", "ea"], ["s"])
     write_crate(*arguments, builds)

@@ -198,6 +198,7 @@ def test_files_of_the_results(tmp_path):
         "simulations/rest/spikes.h5",
         "simulations/rest/provenance.json",
         "report.html",
+        "verdicts.json",
         "ro-crate-metadata.json",
     ]
     assert plan.locate(("simulations", "rest", "nowhere")) == f"{tmp_path}/circuit.yaml:8"

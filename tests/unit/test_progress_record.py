@@ -5,8 +5,8 @@ import pytest
 
 from snakefold.errors import UserError
 from snakefold.leftovers import Run as Noted
-from snakefold.progress.jobs import ABORTED, RUNNING, SUCCESS, Run, job_of
-from snakefold.progress.record import FILE, Record, ended, read
+from snakefold.progress.jobs import ABORTED, FAILED, PENDING, RUNNING, SUCCESS, Run, job_of
+from snakefold.progress.record import FILE, Record, ended, failures, read
 from snakefold.progress.status import status
 
 
@@ -26,6 +26,16 @@ def test_what_is_read_is_what_was_written(record, tmp_path):
     assert not ended(run)
     record.end("failed", 104.0, 0.25)
     assert ended(read(tmp_path).run) and read(tmp_path).run.ended == 104.0
+
+
+def test_failures_are_counted_by_phase_over_all_attempts(record, tmp_path):
+    assert failures(tmp_path / "nowhere") == {}
+    for change in (RUNNING, FAILED, PENDING, RUNNING, ABORTED, PENDING, RUNNING, SUCCESS):
+        record.job(0, change, 101.0)
+    record.job(1, FAILED, 102.0)
+    with (tmp_path / FILE).open("a") as file:
+        file.write('[1, "fail')
+    assert failures(tmp_path) == {"place": 2, "report": 1}
 
 
 def test_a_torn_line_is_not_read(record, tmp_path):

@@ -26,6 +26,7 @@ from snakefold.workflow import (
     job_environment,
     job_functions,
     mistakes_shown,
+    out_of_bounds,
     plan_for,
     start,
     warn,
@@ -60,6 +61,7 @@ onstart:
 
 onsuccess:
     progress.end("success")
+    warn(out_of_bounds(PLAN))
     results.prune(PLAN, keep_temporary=workflow.storage_settings.notemp)
     leftovers.cross_out(PLAN.results)
 

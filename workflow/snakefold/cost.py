@@ -67,6 +67,34 @@ def of_logs(results: str | Path) -> dict[str, Cost]:
     return costs
 
 
+def of_benchmarks(results: str | Path, failed: Mapping[str, int] | None = None) -> dict[str, Cost]:
+    """Return the cost by phase of the latest jobs, as Snakemake measures them with their start; a figure it lacks is 0.
+
+    Parameters
+    ----------
+    failed : phase -> attempts that failed
+    """
+    costs: dict[str, Cost] = {}
+    measured = Path(results, "benchmarks")
+    for path in sorted(measured.rglob("*.tsv")):
+        names, *rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()] or [[]]
+        for row in rows[-1:]:
+            cells = dict(zip(names, row, strict=False))
+            seconds, mb, cpu = (_measured(cells.get(key)) for key in ("s", "max_rss", "cpu_time"))
+            phase = path.relative_to(measured).parts[0]
+            costs[phase] = costs.get(phase, Cost()) + Cost(1, cpu, mb, seconds)
+    for phase, n in (failed or {}).items():
+        costs[phase] = costs.get(phase, Cost()) + Cost(failed=n)
+    return costs
+
+
+def _measured(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0  # "NA", of a job that was too short
+
+
 def of_slurm(results: str | Path) -> dict[str, Cost]:
     """Return the cost by rule of all SLURM jobs of a circuit's runs that have ended; nothing where no sacct answers."""
     runs = names(results)

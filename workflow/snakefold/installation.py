@@ -5,6 +5,8 @@ folder bundle/ of the package, laid out as in the clone.
 """
 
 import os
+import platform
+import subprocess
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -14,6 +16,22 @@ BUNDLED = BUNDLE.is_dir()
 # The folder that has Snakefile, workflow, scripts, config, envs and profiles.
 ROOT = BUNDLE if BUNDLED else PACKAGE.parents[1]
 SNAKEFILE = ROOT / "Snakefile"
+
+
+def about() -> dict[str, str]:
+    """Return what runs where: versions of Snakefold and Python, the commit where it is a clone, the host."""
+    from snakefold import __version__
+
+    known = {"Snakefold": __version__}
+    if not BUNDLED and (ROOT / ".git").exists():
+        words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+        try:
+            told = subprocess.run(words, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            told = None
+        if told is not None and told.returncode == 0:
+            known["Commit of Snakefold"] = told.stdout.strip()
+    return known | {"Python": platform.python_version(), "Host": platform.node(), "Platform": platform.platform()}
 
 
 def folder_of_library() -> Path:

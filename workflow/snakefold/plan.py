@@ -200,7 +200,7 @@ class Plan:
     def final_files(self) -> list[str]:
         """Return every final file."""
         simulated = [file for name in self.simulations for file in self.simulation_outputs(name)]
-        reported = map(self.path, ("report.html", "ro-crate-metadata.json"))
+        reported = map(self.path, ("report.html", "verdicts.json", "ro-crate-metadata.json"))
         return [self.path("parse.h5"), *self.circuit_files(), *simulated, *reported]
 
     def files_behind_circuit(self) -> list[str]:

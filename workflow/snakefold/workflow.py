@@ -24,8 +24,10 @@ from snakefold.nest.modules import located
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, thaw
 from snakefold.planning import make, simulation_slices
+from snakefold.report import verdicts
 from snakefold.scheduling import Profile
 
+SHOWN = 10  # warnings of one kind
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
@@ -86,6 +88,15 @@ def checked(config: dict) -> dict:
     if wrong:
         raise UserError(wrong)
     return keys
+
+
+def out_of_bounds(plan: Plan) -> list[str]:
+    """Return warnings of what the report has found out of bounds."""
+    path = Path(plan.path(verdicts.FILE))
+    wrong = verdicts.out_of_bounds(verdicts.read_verdicts(path)) if path.is_file() else []
+    return [f"out of bounds: {line}" for line in wrong[:SHOWN]] + (
+        [f"out of bounds: {len(wrong) - SHOWN} more, see {plan.path('report.html')}"] if len(wrong) > SHOWN else []
+    )
 
 
 def _schema() -> dict:

@@ -27,6 +27,7 @@ _ABOUT = {
     "edge_types.csv": "Table of edge types, for bmtk",
     "parse.h5": "The circuit's description, complete, and the files that it was read from",
     "report.html": "What was built against what was wanted, and what the simulations did",
+    "verdicts.json": "What was built against what was wanted, as a list for programs",
     "simulation_config.json": "SONATA configuration of the simulation",
     "spikes.h5": "SONATA spikes",
     "provenance.json": "Versions, seeds and digest of the simulation",
@@ -58,17 +59,17 @@ def write_crate(
         *(_file(folder, file, _ABOUT[file]) for file in ("node_types.csv", "edge_types.csv")),
     ]
     description = _file(folder, "parse.h5", _ABOUT["parse.h5"], sized=False)
-    report = _file(folder, "report.html", _ABOUT["report.html"], sized=False)
+    report = [_file(folder, file, _ABOUT[file], sized=False) for file in ("report.html", "verdicts.json")]
     snake = _software("#snakefold", "Snakefold", snakefold.__version__)
     actions = [_action("#build", f"Building the circuit {name}", snake, [description], circuit)]
-    programs, files = {"#snakefold": snake}, [description, *circuit, report]
+    programs, files = {"#snakefold": snake}, [description, *circuit, *report]
     for simulation in sorted(simulations):
         nest, made = _simulated(folder, simulation)
         programs[str(nest["@id"])] = nest
         actions.append(_action(f"#simulate-{simulation}", f"Simulation {simulation} of {name}", nest, circuit, made))
         files += made
     outcome = [*circuit, *(file for file in files if str(file["@id"]).startswith("simulations/"))]
-    actions.append(_action("#report", f"Report of {name}", snake, outcome, [report]))
+    actions.append(_action("#report", f"Report of {name}", snake, outcome, report))
     root = {
         "@id": "./",
         "@type": "Dataset",

@@ -36,6 +36,7 @@ _RULES = {
     "circuit_config": ("simulate", "configuration of the circuit"),
     "simulate_": ("simulate", ""),
     "report": ("report", ""),
+    "within_bounds": ("report", "bounds"),
 }
 TARGETS = ("all", "circuit", "validated")  # rules that do nothing
 

@@ -14,7 +14,7 @@ from typing import TextIO
 from snakefold import hdf5
 from snakefold.errors import UserError
 from snakefold.leftovers import Run as Noted
-from snakefold.progress.jobs import OPEN, Job, Run
+from snakefold.progress.jobs import ABORTED, FAILED, OPEN, Job, Run
 
 FILE = ".plan/run.jsonl"
 VERSION = 1
@@ -96,6 +96,20 @@ def read(results: str | Path) -> Recorded:
             else:
                 run.change(number, status, at)
     return Recorded(run, noted, heard)
+
+
+def failures(results: str | Path) -> dict[str, int]:
+    """Return phase -> how many attempts at its jobs have failed in the latest run; nothing where there is no record."""
+    found: dict[str, int] = {}
+    with contextlib.suppress(UserError, OSError):
+        jobs = read(results).run.jobs
+        for line in Path(results, FILE).read_text(encoding="utf-8").splitlines()[1:]:
+            with contextlib.suppress(ValueError, TypeError):
+                number, status, *_ = json.loads(line)
+                if status in (FAILED, ABORTED) and number in jobs:
+                    phase = jobs[number].phase
+                    found[phase] = found.get(phase, 0) + 1
+    return found
 
 
 def ended(run: Run) -> bool:
