@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from math import nan
+from functools import cache
+from math import isfinite, nan
+from pathlib import Path
 
 import numpy as np
 
@@ -13,21 +15,24 @@ from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
+from snakefold.connectivity.sample import MOST_SHAPES, Sample
 from snakefold.connectivity.strategy import ConnectivityStrategy, Effect
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
 from snakefold.morphology.description import Recipe
 from snakefold.morphology.distributors import MorphologyGenerator
+from snakefold.morphology.morphology import Morphology
 from snakefold.needs import Needs
 from snakefold.nest import modules
-from snakefold.placement.counts import partitions_of
+from snakefold.placement.counts import Space, partitions_of
 from snakefold.placement.strategy import PlacementStrategy
-from snakefold.plan import Connection, Hook, Part, Placement, Plan
+from snakefold.plan import Amount, Connection, Hook, Part, Placement, Plan
 from snakefold.slices import canonical, named_files
 from snakefold.topology.tiles import number_of_tiles
 from snakefold.topology.voxels import Voxels
 
 COST_PER_CHUNK_S = 2e-4  # of placement, whatever is in it
+LARGEST_SHAPE = 2_000_000  # bytes of a morphology's file that is read to estimate synapses by
 
 
 def make(
@@ -57,7 +62,9 @@ def make(
     measures = {name: loaded.measures(name, guessing) for name in circuit.placement}
     placements = {name: _placement(loaded, name, tiles, parts, measures[name]) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", _of_cells(circuit), circuit, parts)
-    connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
+    cells = _cells(loaded)
+    synapses = _synapses(loaded, guessing)
+    connections = {name: _connection(loaded, name, tiles, parts, synapses) for name in sorted(circuit.connectivity)}
     after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit.effects(), circuit, parts)
     plan = Plan(
         circuit=document.sources[0].path,
@@ -73,7 +80,9 @@ def make(
         libraries={},
         expected_rates={name: rates for name in chosen if (rates := circuit.simulations[name].expected_rates)},
         warnings=tuple(str(w) for w in loaded.warnings),
-        needs=_needs(loaded, placements, connections, parts, measures),
+        needs=_needs(loaded, placements, connections, synapses, measures),
+        cells=cells,
+        synapses=_after(synapses, circuit),
     )
     _add_modules(plan, circuit)
     if simulated:
@@ -85,7 +94,7 @@ def _needs(
     loaded: Loaded,
     placements: dict[str, Placement],
     connections: dict[str, Connection],
-    parts: dict[str, Part],
+    synapses: dict[str, Amount],
     measures: dict[str, Measures],
 ) -> dict[str, Needs]:
     """Return what jobs need.
@@ -102,23 +111,82 @@ def _needs(
         n, strategy = sum(measures[name][0].values()), circuit.placement[name]
         cost_s = strategy.cost_s(*measures[name]) / placement.tiles
         made[f"place/{name}"] = needs.placing(n / placement.tiles, cost_s, strategy.bytes_per_cell)
-    n_edges = {}
     for name, connection in connections.items():
-        strategy, expected = circuit.connectivity[name], parts[f"connect/{name}"].slice["expected"]
-        for edge_set, pair in connection.sets.items():
-            known = expected[edge_set]
-            n_edges[edge_set] = known[0] if known else strategy.guess(pair, n_cells) or needs.UNKNOWN_EDGES
-        n = sum(n_edges[s] for s in connection.sets) / connection.tiles
+        strategy, n = circuit.connectivity[name], [synapses[s].mean / connection.tiles for s in connection.sets]
         cells = sum(n_cells.get(t, 0) for t in connection.cell_types)
-        n_bytes = sum(np.dtype(kind).itemsize for kind in strategy.columns.values())
-        made[f"connect/{name}"] = needs.connecting(n, cells, strategy.cost_per_edge_s, n_bytes)
+        held = max(n, default=0.0) if connection.direct else sum(n)  # final files are written one after the other
+        made[f"connect/{name}"] = needs.connecting(sum(n), held, cells, strategy.cost_per_edge_s, connection.column_bytes)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
     for name, simulation in circuit.simulations.items():
-        cells = sum(n_cells.get(t, 0) for t in simulation.cell_models)
+        models = {t: (n_cells.get(t, 0), str(model.model)) for t, model in simulation.cell_models.items()}
+        connected = [s for s, of in synapses.items() if _simulated(s, circuit, simulation)]
         made[f"simulate/{name}"] = needs.simulating(
-            cells, sum(n_edges.values()), simulation.duration, simulation.resolution
+            list(models.values()),
+            sum(synapses[s].mean for s in connected),
+            simulation.duration,
+            simulation.resolution,
+            extended=bool(simulation.modules),
         )
     return made
+
+
+def _cells(loaded: Loaded) -> dict[str, Amount]:
+    known, guessed = loaded.n_cells(), loaded.n_cells(guessed=True)
+    return {t: Amount(float(n), known=t in known) for t, n in guessed.items() if loaded.circuit.placed_by(t)}
+
+
+def _synapses(loaded: Loaded, space: Space) -> dict[str, Amount]:
+    """Return how many synapses the edge sets of connectivity strategies will have: by the strategies, or by samples."""
+    circuit, n_cells, known = loaded.circuit, loaded.n_cells(guessed=True), set(loaded.n_cells())
+    sample, made = _sample(loaded, space), {}
+    for _, strategy in sorted(circuit.connectivity.items()):
+        for edge_set, pair in strategy.edge_sets().items():
+            mean, sd = strategy.expected(pair, n_cells)
+            sure = isfinite(mean) and not strategy.by_labels() and known.issuperset(pair)
+            if not isfinite(mean):
+                one = strategy.of_a_pair(pair, sample) if sample.boxes.keys() >= {*pair} else nan
+                n = n_cells[pair[0]] * n_cells[pair[1]] * one if isfinite(one) else strategy.guess(pair, n_cells)
+                mean, sd = n or needs.UNKNOWN_EDGES, 0.0
+            made[edge_set] = Amount(float(mean), float(sd), sure)
+    return made
+
+
+def _sample(loaded: Loaded, space: Space) -> Sample:
+    circuit, boxes = loaded.circuit, {}
+    for cell_type in circuit.cell_types:
+        partitions = {p for name in circuit.placed_by(cell_type) for p in circuit.placement[name].partitions}
+        found = [space.boxes.get(p, [[loaded.boxes[p].lower, loaded.boxes[p].upper]]) for p in sorted(partitions)]
+        if found:
+            boxes[cell_type] = np.concatenate(found).astype(np.float64)
+    recipes = {recipe.name: recipe for recipe in circuit.recipes}
+
+    @cache
+    def shape(name: str) -> Morphology | None:
+        recipe = recipes.get(name)
+        small = recipe is not None and Path(recipe.file.path).stat().st_size <= LARGEST_SHAPE
+        return recipe.make() if small else None
+
+    def shapes(cell_type: str) -> list[Morphology]:
+        names = circuit.morphologies_on(cell_type)[:MOST_SHAPES]
+        return [made for name in names if (made := shape(name)) is not None]
+
+    return Sample(boxes, shapes)
+
+
+def _after(synapses: dict[str, Amount], circuit: Circuit) -> dict[str, Amount]:
+    """Return the synapses of the edge sets that there are after hooks; what these make of them is not known."""
+    synapses = dict(synapses)
+    for effect in circuit.effects().values():
+        read = [synapses[s].mean for s in (*effect.reads, *effect.removes) if s in synapses]
+        for added in effect.adds:
+            synapses[added] = Amount(max(read, default=needs.UNKNOWN_EDGES), known=False)
+        synapses |= {s: replace(synapses[s], known=False) for s in effect.rewrites if s in synapses}
+    return synapses
+
+
+def _simulated(edge_set: str, circuit: Circuit, simulation) -> bool:
+    owner = next(name for name, strategy in circuit.connectivity.items() if edge_set in strategy.edge_sets())
+    return not {edge_set, owner}.isdisjoint(simulation.connection_models)
 
 
 def _parse_part(loaded: Loaded) -> Part:
@@ -226,12 +294,13 @@ def _n_chunks(loaded: Loaded, strategy) -> float:
     return n
 
 
-def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
+def _connection(
+    loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part], synapses: dict[str, Amount]
+) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
     sets, n_cells = strategy.edge_sets(), loaded.n_cells(guessed=True)
     expected = {s: (nan, nan) if strategy.by_labels() else strategy.expected(pair, n_cells) for s, pair in sets.items()}
-    means = {s: mean for s, (mean, _) in expected.items()}
-    n_edges = sum(n if (n := means[s]) == n else strategy.guess(pair, n_cells) for s, pair in sets.items())
+    n_edges = sum(synapses[s].mean for s in sets)
     if not {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types} <= set(loaded.n_cells()):
         expected = dict.fromkeys(sets, (nan, 0.0))
     n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)
@@ -254,6 +323,7 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
         reads=tuple(sorted({s for other in strategy.dependencies() for s in circuit.connectivity[other].edge_sets()})),
         morphologies=tuple(sorted({m for t in _shaped(strategy) for m in circuit.morphologies_on(t)})),
         direct=n_tiles == 1,
+        column_bytes=sum(np.dtype(kind).itemsize for kind in strategy.columns.values()),
     )
 
 

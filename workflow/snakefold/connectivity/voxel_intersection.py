@@ -20,6 +20,7 @@ from snakefold.config.nodes import Attribute, Node
 from snakefold.connectivity.boxes import around, meeting, near
 from snakefold.connectivity.contacts import Contacts, Wanted, turned, unturned
 from snakefold.connectivity.locations import AFFERENT, EFFERENT, columns, located
+from snakefold.connectivity.sample import Sample
 from snakefold.connectivity.sampling import Draws, subsets
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
 from snakefold.connectivity.touch import Placed, Touched, Turned, thick
@@ -80,8 +81,27 @@ class VoxelIntersection(ConnectivityStrategy):
     def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
         network = self.root().network
         near = np.prod([min(BOX / side, 1.0) for side in (network.x, network.y, network.z)])
-        n_contacts = float((1 - _cumulative(self.contacts)).sum())  # the mean of what is not negative
-        return n_cells[pair[0]] * n_cells[pair[1]] * near * self.affinity * n_contacts
+        return n_cells[pair[0]] * n_cells[pair[1]] * near * self.affinity * self._mean()
+
+    def of_a_pair(self, pair: Pair, sample: Sample) -> float:
+        """Return the mean over cells that are not turned: turning them changes little on average."""
+        apart, shares = sample.apart(pair), []
+        for source, target in product(*map(sample.shapes, pair)):
+            a = _voxels(self.presynaptic, source, self.voxels_pre)
+            b = _voxels(self.postsynaptic, target, self.voxels_post)
+            if a is None or b is None:
+                shares.append(0.0)
+                continue
+            places = target.points[b.points]
+            touched = Touched.make(a, b.size, Placed.margin(places, b.size))
+            one = Wanted(np.zeros(1), Draws(np.random.Generator(np.random.PCG64(0))), 0)
+            found = unturned(touched, Placed.make(places, b.points, touched), apart, one)
+            shares.append(len(found.pair) / len(apart))
+        return float(np.mean(shares)) * self.affinity * self._mean() if shares else float("nan")
+
+    def _mean(self) -> float:
+        """Return the mean number of contacts of a pair of cells that makes any."""
+        return float((1 - _cumulative(self.contacts)).sum())
 
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         arrays = {"contacts": _cumulative(self.contacts)}

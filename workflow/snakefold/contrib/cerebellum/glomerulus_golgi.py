@@ -8,6 +8,7 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.locations import AFFERENT, columns, located
+from snakefold.connectivity.sample import Sample
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
 from snakefold.contrib.cerebellum.tips import tips_of
 from snakefold.morphology.rotations import turned_by
@@ -40,6 +41,9 @@ class GlomerulusToGolgi(ConnectivityStrategy):
     def halo_um(self) -> float:
         """How near candidates are."""
         return self.radius
+
+    def of_a_pair(self, pair: Pair, sample: Sample) -> float:
+        return float((np.linalg.norm(sample.apart(pair), axis=1) < self.radius).mean())
 
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
