@@ -47,7 +47,8 @@ def planned(arguments: Sequence[str]) -> list[Planned]:
         path = os.pathsep.join(filter(None, (str(folder_of_library()), os.environ.get("PYTHONPATH"))))
         ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
         if ran.returncode or not file.is_file():
-            raise UserError(f"makes no plan: {(ran.stderr or ran.stdout).strip()[-2000:]}", where="snakemake -n")
+            said = "\n".join(line for line in (ran.stdout + ran.stderr).splitlines() if not line.startswith("Using "))
+            raise UserError(f"makes no plan:\n{said.strip()[-2000:]}", where="snakemake -n")
         return [Planned(**job) for job in json.loads(file.read_text(encoding="utf-8"))]
 
 
