@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snakefold.config.stage import read_document
-from snakefold.errors import UserError
 from snakefold.errors import Path as TreePath
+from snakefold.errors import UserError
 from snakefold.plan import Plan
 from snakefold.results import slice_built
 
@@ -106,7 +106,8 @@ def _causes(part: str, changed: list[Edit], edits: list[Edit]) -> list[str]:
     phase, _, name = part.partition("/")
     section = _SECTIONS[phase]
     causes: dict[str, None] = {}
-    for change in changed:
+    follows = [change for change in changed if change.path[:1] == ("expected",)]  # other parts, or its own keys
+    for change in [c for c in changed if c not in follows] or follows:
         head, last = change.path[0] if change.path else "", change.path[-1] if change.path else ""
         own = [e.key for e in edits if e.path[:2] == (section, name)]
         others = [e.key for e in edits if e.path and e.path[0] in _FROM.get(head, ())]

@@ -1,7 +1,7 @@
 """What a plan will cost: CPU time and memory of each job, bytes of each file, before anything runs.
 
-A job costs what its process costs, whatever it does, and what `needs` says of its work. Both are declared, as
-measured on the circuits of this repository (docs/PLAN.md), and corrected by what the same job, or else the jobs of the same
+A job costs what its process costs, whatever it does, and what `needs` says of its work. Both are declared, as measured
+on the circuits of this repository (docs/PLAN.md), and corrected by what the same job, or else the jobs of the same
 phase, cost in earlier runs below the same folder of results: in the logs, as `snakefold cost` reads them.
 """
 
@@ -45,7 +45,7 @@ _GATHERED_EDGE_S = 2e-7
 _HOOK_BYTES_PER_EDGE = 100
 _MOST_RUNS = 8  # earlier ones that are read
 _FARTHEST = 8.0  # factor of a correction
-_OF_ANY_CIRCUIT = {"parse", "build", "morphology", "validate", "prepare", "place", "connect", "gather", "circuit", "report"}
+_OF_THIS_CIRCUIT = {"module", "after_placement", "after_connectivity", "simulate"}  # others are alike elsewhere
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def jobs(plan: Plan) -> dict[str, Job]:
     """Return every job of a plan, by the path of its log within the results folder."""
     found: dict[str, Job] = {}
 
-    def add(phase: str, of: str, work: Needs = Needs(), kind: str = "", *, log: str = "") -> None:
-        base = PROCESS[kind or phase]
+    def add(phase: str, of: str, work: Needs | None = None, kind: str = "", *, log: str = "") -> None:
+        base, work = PROCESS[kind or phase], work or Needs()
         total = Needs(base.memory_mb + work.memory_mb, base.cpu_s + work.cpu_s)
         found[f"logs/{phase}/{log or of}.log"] = Job(phase, kind or phase, of, total)
 
@@ -137,7 +137,7 @@ def _factors(plan: Plan) -> tuple[dict[tuple[str, str | None], tuple[float, floa
                 continue
             n += 1
             own = [(job.kind, job.of)] if folder == Path(plan.results) else []
-            for key in (*own, *([(job.kind, None)] if job.kind in _OF_ANY_CIRCUIT else [])):
+            for key in (*own, *([(job.kind, None)] if job.kind not in _OF_THIS_CIRCUIT else [])):
                 pairs.setdefault(key, []).append((cost, job.needs))
     return {key: _ratios(of) for key, of in pairs.items()}, n
 
@@ -213,5 +213,6 @@ def passing(plan: Plan, logs: Iterable[str]) -> float:
         if ("connect", name) in running:
             of = [plan.synapses[s].mean * (BYTES_PER_MADE_EDGE + connection.column_bytes) for s in connection.sets]
             total += sum(of) * (1 if connection.direct else 2)
-    recorded = {name: _of_simulation(plan, name, {t: a.mean for t, a in plan.cells.items()}) for name in plan.simulations}
+    n_cells = {t: amount.mean for t, amount in plan.cells.items()}
+    recorded = {name: _of_simulation(plan, name, n_cells) for name in plan.simulations}
     return total + sum(sum(of.values()) for name, of in recorded.items() if ("simulate", name) in running)

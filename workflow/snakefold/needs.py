@@ -51,9 +51,7 @@ def placing(n_cells: float, cost_s: float, more_bytes_per_cell: int = 0) -> Need
     return Needs(n_cells * (_BYTES_PER_PLACED_CELL + more_bytes_per_cell) / 1e6, cost_s)
 
 
-def connecting(
-    n_edges: float, held: float, n_cells: float, cost_per_edge_s: float, bytes_of_columns: int = 0
-) -> Needs:
+def connecting(n_edges: float, held: float, n_cells: float, cost_per_edge_s: float, bytes_of_columns: int = 0) -> Needs:
     """Return what a tile of a connectivity strategy needs, whose source and target cells are `n_cells`.
 
     Its edges, of which it has `held` in memory at once, have further columns of so many bytes together.

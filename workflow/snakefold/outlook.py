@@ -60,9 +60,7 @@ class Outlook:
             if job.phase != "build" and (why := reasons.get(f"logs/build/{_part(job)}.log")):
                 reasons[log] = why
         passes = estimate.passing(plan, running)
-        return cls(
-            plan, every, running, earlier, changed, reasons, files, writes, passes, free_bytes(plan.results)
-        )
+        return cls(plan, every, running, earlier, changed, reasons, files, writes, passes, free_bytes(plan.results))
 
     def refused(self) -> UserError | None:
         """Return that the disk is too small, if it is."""
@@ -84,7 +82,7 @@ class Outlook:
     def _cells(self) -> list[str]:
         cells = {t: self.plan.cells[t] for t in self.plan.cell_types if t in self.plan.cells}
         lines = [_head("cells", cells.values())]
-        return lines + _largest([(a.mean, f"  {t:<44} {_amount(a)}") for t, a in cells.items()], "types")
+        return lines + _largest([(a.mean, f"  {_short(t):<44} {_amount(a)}") for t, a in cells.items()], "types")
 
     def _synapses(self) -> list[str]:
         sets = {s: self.plan.synapses[s] for s in self.plan.edge_sets()}
@@ -92,7 +90,8 @@ class Outlook:
             return []
         lines = [_head("synapses", sets.values())]
         rows = [
-            (a.mean, f"  {s:<44} {_amount(a):<21} {_bytes(self.files[self.plan.edges(s)]):>10}") for s, a in sets.items()
+            (a.mean, f"  {_short(s):<44} {_amount(a):<21} {_bytes(self.files[self.plan.edges(s)]):>10}")
+            for s, a in sets.items()
         ]
         return lines + _largest(rows, "edge sets")
 
@@ -210,6 +209,10 @@ def _head(what: str, amounts: Iterable[Amount]) -> str:
     return f"{what:<46} {_amount(whole)}"
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= 44 else f"{name[:41]}..."
+
+
 def _amount(amount: Amount) -> str:
     if not amount.known:
         digits = max(len(str(round(amount.mean))) - 2, 0)
@@ -225,7 +228,8 @@ def _largest(rows: list[tuple[float, str]], what: str) -> list[str]:
 
 
 def _row(phase: str, of: str, why: list[str]) -> list[str]:
-    said = ", ".join(why[:_MOST_REASONS]) + (f" and {len(why) - _MOST_REASONS} more" if len(why) > _MOST_REASONS else "")
+    more = len(why) - _MOST_REASONS
+    said = ", ".join(why[:_MOST_REASONS]) + (f" and {more} more" if more > 0 else "")
     head = f"  {phase:<14} {of:<22} "
     if len(head) + len(said) <= WIDTH:
         return [head + said]

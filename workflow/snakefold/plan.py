@@ -274,7 +274,8 @@ class Plan:
         for key in ("parts", "modules"):
             made[key] = {k: Part(v["slice"], v["files"], tuple(v["inputs"])) for k, v in tree[key].items()}
         made["libraries"] = _tuples(tree["libraries"])
-        kinds = {"placements": Placement, "connections": Connection, "needs": Needs, "cells": Amount, "synapses": Amount}
+        kinds = {"placements": Placement, "connections": Connection, "needs": Needs}
+        kinds |= {"cells": Amount, "synapses": Amount}
         for key, what in kinds.items():
             made[key] = {name: what(**_tuples(fields)) for name, fields in tree[key].items()}
         for key in ("after_placement", "after_connectivity"):

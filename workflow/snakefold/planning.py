@@ -3,28 +3,24 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from functools import cache
-from math import isfinite, nan
-from pathlib import Path
+from math import nan
 
 import numpy as np
 
-from snakefold import components, hdf5, needs
+from snakefold import amounts, components, hdf5, needs
 from snakefold.circuit import Circuit, Loaded, Measures, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
 from snakefold.config.prune import without_what_follows
 from snakefold.config.types import DataFile
-from snakefold.connectivity.sample import MOST_SHAPES, Sample
 from snakefold.connectivity.strategy import ConnectivityStrategy, Effect
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.loading import BrokenCircuit
 from snakefold.morphology.description import Recipe
 from snakefold.morphology.distributors import MorphologyGenerator
-from snakefold.morphology.morphology import Morphology
 from snakefold.needs import Needs
 from snakefold.nest import modules
-from snakefold.placement.counts import Space, partitions_of
+from snakefold.placement.counts import partitions_of
 from snakefold.placement.strategy import PlacementStrategy
 from snakefold.plan import Amount, Connection, Hook, Part, Placement, Plan
 from snakefold.slices import canonical, named_files
@@ -32,7 +28,6 @@ from snakefold.topology.tiles import number_of_tiles
 from snakefold.topology.voxels import Voxels
 
 COST_PER_CHUNK_S = 2e-4  # of placement, whatever is in it
-LARGEST_SHAPE = 2_000_000  # bytes of a morphology's file that is read to estimate synapses by
 
 
 def make(
@@ -62,8 +57,8 @@ def make(
     measures = {name: loaded.measures(name, guessing) for name in circuit.placement}
     placements = {name: _placement(loaded, name, tiles, parts, measures[name]) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", _of_cells(circuit), circuit, parts)
-    cells = _cells(loaded)
-    synapses = _synapses(loaded, guessing)
+    cells = amounts.cells(loaded)
+    synapses = amounts.synapses(loaded, guessing)
     connections = {name: _connection(loaded, name, tiles, parts, synapses) for name in sorted(circuit.connectivity)}
     after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit.effects(), circuit, parts)
     plan = Plan(
@@ -82,7 +77,7 @@ def make(
         warnings=tuple(str(w) for w in loaded.warnings),
         needs=_needs(loaded, placements, connections, synapses, measures),
         cells=cells,
-        synapses=_after(synapses, circuit),
+        synapses=amounts.after_hooks(synapses, circuit),
     )
     _add_modules(plan, circuit)
     if simulated:
@@ -115,7 +110,8 @@ def _needs(
         strategy, n = circuit.connectivity[name], [synapses[s].mean / connection.tiles for s in connection.sets]
         cells = sum(n_cells.get(t, 0) for t in connection.cell_types)
         held = max(n, default=0.0) if connection.direct else sum(n)  # final files are written one after the other
-        made[f"connect/{name}"] = needs.connecting(sum(n), held, cells, strategy.cost_per_edge_s, connection.column_bytes)
+        cost_s, n_bytes = strategy.cost_per_edge_s, connection.column_bytes
+        made[f"connect/{name}"] = needs.connecting(sum(n), held, cells, cost_s, n_bytes)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
     for name, simulation in circuit.simulations.items():
         models = {t: (n_cells.get(t, 0), str(model.model)) for t, model in simulation.cell_models.items()}
@@ -128,60 +124,6 @@ def _needs(
             extended=bool(simulation.modules),
         )
     return made
-
-
-def _cells(loaded: Loaded) -> dict[str, Amount]:
-    known, guessed = loaded.n_cells(), loaded.n_cells(guessed=True)
-    return {t: Amount(float(n), known=t in known) for t, n in guessed.items() if loaded.circuit.placed_by(t)}
-
-
-def _synapses(loaded: Loaded, space: Space) -> dict[str, Amount]:
-    """Return how many synapses the edge sets of connectivity strategies will have: by the strategies, or by samples."""
-    circuit, n_cells, known = loaded.circuit, loaded.n_cells(guessed=True), set(loaded.n_cells())
-    sample, made = _sample(loaded, space), {}
-    for _, strategy in sorted(circuit.connectivity.items()):
-        for edge_set, pair in strategy.edge_sets().items():
-            mean, sd = strategy.expected(pair, n_cells)
-            sure = isfinite(mean) and not strategy.by_labels() and known.issuperset(pair)
-            if not isfinite(mean):
-                one = strategy.of_a_pair(pair, sample) if sample.boxes.keys() >= {*pair} else nan
-                n = n_cells[pair[0]] * n_cells[pair[1]] * one if isfinite(one) else strategy.guess(pair, n_cells)
-                mean, sd = n or needs.UNKNOWN_EDGES, 0.0
-            made[edge_set] = Amount(float(mean), float(sd), sure)
-    return made
-
-
-def _sample(loaded: Loaded, space: Space) -> Sample:
-    circuit, boxes = loaded.circuit, {}
-    for cell_type in circuit.cell_types:
-        partitions = {p for name in circuit.placed_by(cell_type) for p in circuit.placement[name].partitions}
-        found = [space.boxes.get(p, [[loaded.boxes[p].lower, loaded.boxes[p].upper]]) for p in sorted(partitions)]
-        if found:
-            boxes[cell_type] = np.concatenate(found).astype(np.float64)
-    recipes = {recipe.name: recipe for recipe in circuit.recipes}
-
-    @cache
-    def shape(name: str) -> Morphology | None:
-        recipe = recipes.get(name)
-        small = recipe is not None and Path(recipe.file.path).stat().st_size <= LARGEST_SHAPE
-        return recipe.make() if small else None
-
-    def shapes(cell_type: str) -> list[Morphology]:
-        names = circuit.morphologies_on(cell_type)[:MOST_SHAPES]
-        return [made for name in names if (made := shape(name)) is not None]
-
-    return Sample(boxes, shapes)
-
-
-def _after(synapses: dict[str, Amount], circuit: Circuit) -> dict[str, Amount]:
-    """Return the synapses of the edge sets that there are after hooks; what these make of them is not known."""
-    synapses = dict(synapses)
-    for effect in circuit.effects().values():
-        read = [synapses[s].mean for s in (*effect.reads, *effect.removes) if s in synapses]
-        for added in effect.adds:
-            synapses[added] = Amount(max(read, default=needs.UNKNOWN_EDGES), known=False)
-        synapses |= {s: replace(synapses[s], known=False) for s in effect.rewrites if s in synapses}
-    return synapses
 
 
 def _simulated(edge_set: str, circuit: Circuit, simulation) -> bool:
