@@ -35,8 +35,8 @@ def synapses(loaded: Loaded, space: Space) -> dict[str, Amount]:
             sure = isfinite(mean) and not strategy.by_labels() and known.issuperset(pair)
             if not isfinite(mean):
                 one = strategy.of_a_pair(pair, sample) if sample.boxes.keys() >= {*pair} else nan
-                n = n_cells[pair[0]] * n_cells[pair[1]] * one if isfinite(one) else strategy.guess(pair, n_cells)
-                mean, sd = n or needs.UNKNOWN_EDGES, 0.0
+                guessed = strategy.guess(pair, n_cells) or needs.UNKNOWN_EDGES
+                mean, sd = n_cells[pair[0]] * n_cells[pair[1]] * one if isfinite(one) else guessed, 0.0
             made[edge_set] = Amount(float(mean), float(sd), sure)
     return made
 

@@ -22,14 +22,14 @@ from snakefold.results import OWNER
 # Of a process: MB and CPU-s, with the libraries that it imports, whatever it does.
 PROCESS = {
     "parse": Needs(46, 0.12),
-    "build": Needs(55, 0.18),
+    "build": Needs(55, 0.2),
     "morphology": Needs(60, 0.27),
     "module": Needs(160, 14.0),
     "validate": Needs(53, 0.2),
     "prepare": Needs(85, 0.33),
-    "place": Needs(54, 0.2),
-    "connect": Needs(58, 0.25),
-    "gather": Needs(56, 0.22),
+    "place": Needs(55, 0.25),
+    "connect": Needs(58, 0.28),
+    "gather": Needs(56, 0.25),
     "after_placement": Needs(60, 0.4),
     "after_connectivity": Needs(60, 0.4),
     "circuit": Needs(46, 0.18),

@@ -11,6 +11,7 @@ from snakefold.dryrun import Planned
 from snakefold.edits import Edit
 from snakefold.errors import UserError
 from snakefold.estimate import Job
+from snakefold.needs import Needs
 from snakefold.plan import Amount, Plan
 
 WIDTH = 80
@@ -53,7 +54,7 @@ class Outlook:
         running, reasons, writes = {}, {}, 0.0
         for job in planned:
             log = job.log.removeprefix(f"{plan.results}/")
-            running[log] = every[log]
+            running[log] = every.setdefault(log, Job("other", "other", job.rule, Needs()))  # of rules of a user's own
             reasons[log] = _reasons(job, touched.get(every[log].of, []) if every[log].phase == "build" else [])
             writes += sum(files.get(output, 0.0) for output in job.outputs)
         for log, job in running.items():  # a job has the reasons of the part that it runs from
@@ -115,12 +116,17 @@ class Outlook:
     def _runs(self) -> list[str]:
         if not self.running:
             return ["nothing will run: all results are there"]
-        if self.edits is None:
-            return [f"all {len(self.running)} jobs will run, for the first time"]
-        lines = ["you changed"] if self.edits else ["the description is that of the last run"]
-        lines += [f"  {edit}"[:WIDTH] for edit in self.edits[:MOST_LINES]]
-        if len(self.edits) > MOST_LINES:
-            lines.append(f"  and {len(self.edits) - MOST_LINES} more keys")
+        if len(self.running) == len(self.every) and not self.edits:
+            return [f"all {len(self.running)} jobs will run" + (", for the first time" if self.edits is None else "")]
+        changed = self.edits or []
+        lines = (
+            ["you changed"]
+            if changed
+            else ["no key has changed" if self.edits == [] else "no earlier description is there"]
+        )
+        lines += [f"  {edit}"[:WIDTH] for edit in changed[:MOST_LINES]]
+        if len(changed) > MOST_LINES:
+            lines.append(f"  and {len(changed) - MOST_LINES} more keys")
         lines.append(f"runs again: {len(self.running)} of {len(self.every)} jobs")
         rows = self._groups()
         for phase, of, n, why in rows[: 2 * MOST_LINES]:

@@ -27,19 +27,39 @@ class Sample:
     boxes: Mapping[str, np.ndarray]
     shapes_of: Callable[[str], list[Morphology]]
 
-    def apart(self, pair: tuple[str, str]) -> np.ndarray:
-        """Return the vectors from source to target cells of some pairs, (N_PAIRS, 3) float64, um."""
+    def apart(self, pair: tuple[str, str], reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return pairs of cells that may meet: how far the target is from the source, and what each stands for.
+
+        Targets are drawn where they may meet the source, however large the circuit is.
+
+        Parameters
+        ----------
+        reach : (2, 3), um: the least and the most along each axis from a source to a target that it may meet
+
+        Returns
+        -------
+        (N_PAIRS, 3) float64, um; (N_PAIRS,) float64, the share of a type's cells that lie where this one was drawn
+        """
         rng = np.random.Generator(np.random.PCG64(0))
-        source, target = (self._positions(cell_type, rng) for cell_type in pair)
-        return target - source
+        source = self._within(*self._boxes(pair[0], rng), rng)
+        low, high = self._boxes(pair[1], rng)
+        least, most = np.maximum(low, source + reach[0]), np.minimum(high, source + reach[1])
+        room, sides = np.maximum(most - least, 0.0), high - low
+        share = np.divide(room, sides, out=np.ones_like(room), where=sides > 0).prod(axis=1)
+        return self._within(least, least + room, rng) - source, share
 
     def shapes(self, cell_type: str) -> list[Morphology]:
         """Return some morphologies of a cell type's cells."""
         return self.shapes_of(cell_type)[:MOST_SHAPES]
 
-    def _positions(self, cell_type: str, rng: np.random.Generator) -> np.ndarray:
+    def _boxes(self, cell_type: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lower and upper corners of the boxes of some cells, each (N_PAIRS, 3)."""
         low, high = np.moveaxis(self.boxes[cell_type], 1, 0)
         volume = np.prod(high - low, axis=1)
-        ends = np.cumsum(volume) / volume.sum()
+        ends = np.cumsum(volume) / max(volume.sum(), np.finfo(float).tiny)
         of = np.minimum(np.searchsorted(ends, rng.random(N_PAIRS), side="right"), len(ends) - 1)
-        return low[of] + rng.random((N_PAIRS, 3)) * (high - low)[of]
+        return low[of], high[of]
+
+    @staticmethod
+    def _within(low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return low + rng.random(low.shape) * (high - low)

@@ -30,6 +30,7 @@ from snakefold.morphology.rotations import matrices
 from snakefold.morphology.voxels import Voxels, edges_of, voxelize
 
 MOST_CONTACTS = 10**6  # of a pair of cells
+MOST_VOXELS = 1000  # of a cell: with more, a sample would cost too much
 BOX = 400.0  # um along each axis, around a cell, in which lie those whose voxels touch its: a guess
 
 
@@ -85,7 +86,9 @@ class VoxelIntersection(ConnectivityStrategy):
 
     def of_a_pair(self, pair: Pair, sample: Sample) -> float:
         """Return the mean over cells that are not turned: turning them changes little on average."""
-        apart, shares = sample.apart(pair), []
+        shares = []
+        if max(self.voxels_pre, self.voxels_post) > MOST_VOXELS:
+            return float("nan")
         for source, target in product(*map(sample.shapes, pair)):
             a = _voxels(self.presynaptic, source, self.voxels_pre)
             b = _voxels(self.postsynaptic, target, self.voxels_post)
@@ -94,9 +97,11 @@ class VoxelIntersection(ConnectivityStrategy):
                 continue
             places = target.points[b.points]
             touched = Touched.make(a, b.size, Placed.margin(places, b.size))
+            (low, high), (least, most) = source.bounds, target.bounds
+            apart, share = sample.apart(pair, np.stack([low - most, high - least]))  # where their boxes meet
             one = Wanted(np.zeros(1), Draws(np.random.Generator(np.random.PCG64(0))), 0)
             found = unturned(touched, Placed.make(places, b.points, touched), apart, one)
-            shares.append(len(found.pair) / len(apart))
+            shares.append(share[found.pair].sum() / len(apart))
         return float(np.mean(shares)) * self.affinity * self._mean() if shares else float("nan")
 
     def _mean(self) -> float:

@@ -43,7 +43,8 @@ class GlomerulusToGolgi(ConnectivityStrategy):
         return self.radius
 
     def of_a_pair(self, pair: Pair, sample: Sample) -> float:
-        return float((np.linalg.norm(sample.apart(pair), axis=1) < self.radius).mean())
+        apart, share = sample.apart(pair, np.array([[-self.radius] * 3, [self.radius] * 3]))
+        return float(share[np.linalg.norm(apart, axis=1) < self.radius].sum() / len(apart))
 
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
