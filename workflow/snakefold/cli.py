@@ -133,14 +133,10 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
     if circuit is not None and circuit.startswith("-"):
         circuit, arguments = None, (circuit, *arguments)
     with _mistakes_shown(debug):
-        from importlib.util import find_spec
-
         from snakefold import results
-        from snakefold.errors import UserError
         from snakefold.workflow import ask_simulator, plan_for, warn
 
-        if find_spec("snakemake") is None:
-            raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
+        _ask_for_snakemake()
         snakefile = _snakefile()
         config = _config(snakefile, circuit, arguments)
         plan = plan_for(config)
@@ -154,12 +150,56 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
             a.startswith(("-c", "-j", "--cores", "--jobs", "--profile", "--workflow-profile")) for a in arguments
         ):
             arguments = (*arguments, "--cores", "all")
-        settings = [f"{key}={value}" for key, value in config.items() if value is not None]
+        settings = _settings(config)
         if unreachable and not dry:
             warn(unreachable)
             if code := _waited_for([*command, "validated", *arguments, "--config", *settings]):
                 sys.exit(code)
         sys.exit(_waited_for([*command, *arguments, "--config", *settings]))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("circuit", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with every job.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, ...]) -> None:
+    """Say what a run would make, cost and run again, and why; exit code 1 if the disk is too small.
+
+    Nothing is run or written. ARGUMENTS are those of `snakefold run`.
+    """
+    if circuit is not None and circuit.startswith("-"):
+        circuit, arguments = None, (circuit, *arguments)
+    with _mistakes_shown(debug, ending=""):
+        import json
+
+        from snakefold.dryrun import planned
+        from snakefold.outlook import Outlook
+        from snakefold.workflow import plan_for, warn
+
+        _ask_for_snakemake()
+        snakefile = _snakefile()
+        config = _config(snakefile, circuit, arguments)
+        made = plan_for(config)
+        outlook = Outlook.of(made, planned(["-s", str(snakefile), *arguments, "--config", *_settings(config)]))
+        warn(made.warnings)
+        click.echo(json.dumps(outlook.json(), indent=2) if as_json else outlook.text())
+        if refused := outlook.refused():
+            raise refused
+
+
+def _ask_for_snakemake() -> None:
+    from importlib.util import find_spec
+
+    from snakefold.errors import UserError
+
+    if find_spec("snakemake") is None:
+        raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
+
+
+def _settings(config: dict) -> list[str]:
+    """Return the workflow's keys as arguments of --config."""
+    return [f"{key}={value}" for key, value in config.items() if value is not None]
 
 
 def _waited_for(command: list[str]) -> int:

@@ -59,10 +59,8 @@ def of_logs(results: str | Path) -> dict[str, Cost]:
     costs: dict[str, Cost] = {}
     logs = Path(results, "logs")
     for path in sorted(logs.rglob("*.log")):
-        found = _COST.findall(path.read_text(encoding="utf-8", errors="replace"))
-        if found:
+        if job := of_log(path):
             phase = path.relative_to(logs).parts[0]
-            job = Cost(1, sum(float(c) for c, _ in found), sum(float(m) for _, m in found))
             costs[phase] = costs.get(phase, Cost()) + job
     return costs
 
@@ -93,6 +91,12 @@ def _measured(text: str | None) -> float:
         return float(text or 0)
     except ValueError:
         return 0.0  # "NA", of a job that was too short
+
+
+def of_log(path: Path) -> Cost | None:
+    """Return the cost of the job of a log, its ranks added up; None where the log does not end with it."""
+    found = _COST.findall(path.read_text(encoding="utf-8", errors="replace"))
+    return Cost(1, sum(float(c) for c, _ in found), sum(float(m) for _, m in found)) if found else None
 
 
 def of_slurm(results: str | Path) -> dict[str, Cost]:
