@@ -162,7 +162,6 @@ def assert_options_of_snakefold(arguments: list[str], where: str) -> None:
     command = cli.main.commands.get(arguments[0])
     assert command is not None, where
     context = click.Context(command, ignore_unknown_options=command.ignore_unknown_options)
-    context.resilient_parsing = True
     try:
         command.make_parser(context).parse_args(arguments[1:])
     except click.UsageError as error:

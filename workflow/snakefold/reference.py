@@ -18,8 +18,8 @@ mapping it points to, merged with what stands beside it; `{$import: {ref: ..., v
 _LIST_HEAD = """# List of components
 
 Everything that a circuit description can name, by its shortest name, with a link to its keys. The names of the BSB
-mean the same. This page is written by `snakefold schema --list`; [components of your own](COMPONENTS.md) are on it where
-they are installed.
+mean the same. This page is written by `snakefold schema --list`; [components of your own](COMPONENTS.md) are on it
+where they are installed.
 """
 _REFERENCE = "../config/README.md"
 _KINDS = {
