@@ -24,7 +24,7 @@ from snakefold import cli
 
 PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n+)?^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-WITHIN_A_LINE = re.compile(r"(?<!`)`((?:snakefold|snakemake|make) [^`\n]+)`(?!`)")
+WITHIN_A_LINE = re.compile(r"(?<!`)`((?:snakefold|snakemake|make|pip) [^`\n]+)`(?!`)")
 FAILED = re.compile(r"^\d+ mistakes?\b|: failed, \d+ of \d+ jobs", re.MULTILINE)
 # Programs of others that pages tell to use where nothing of the sort can be run here.
 OTHERS = {"apt", "cd", "conda", "git", "mpirun", "python", "python3.11", ".", "sudo"}
