@@ -122,7 +122,7 @@ def test_few_commands_are_not_run():
     not_run = [(name, s.command) for name, steps in STEPS.items() for s in steps if s.command and not s.runs]
     for name, command in not_run:
         assert_understood(command, name)
-    assert len(not_run) < 45, not_run
+    assert len(not_run) <= 30, not_run
     assert sum(bool(s.command and s.runs) for steps in STEPS.values() for s in steps) > 45
 
 
