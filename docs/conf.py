@@ -3,8 +3,6 @@
 What they show comes from the pages alone: nothing is imported, and nothing is fetched when they are built or read.
 """
 
-from pathlib import Path
-
 project = "Snakefold"
 author = "the developers of Snakefold"
 extensions = ["myst_parser"]
@@ -12,7 +10,7 @@ exclude_patterns = ["_*"]
 root_doc = "index"
 
 myst_heading_anchors = 4  # links to headings are those of GitHub
-# Files of the repository that are pages here under another name, or no pages at all.
+# Files of the repository that are pages here under another name.
 PAGES = {"../config/README.md": "REFERENCE.md", "../README.md": "index.md"}
 
 html_theme = "furo"
@@ -31,13 +29,6 @@ def _linked(app, page, source):
         source[0] = source[0].replace(f"]({file}", f"]({name}")
 
 
-def _included(app, path, parent, source):
-    """Leave out what an included page says of the folder that it stands in on its own."""
-    if Path(path).name == "CHANGELOG.md":
-        source[0] = source[0].replace("(docs/", "(")
-
-
 def setup(app):
-    """Tell Sphinx of both."""
+    """Tell Sphinx of it."""
     app.connect("source-read", _linked)
-    app.connect("include-read", _included)
