@@ -1,6 +1,7 @@
 # make demo: set up and run the cortical microcircuit; make cerebellum: the mouse cerebellar cortex;
 # make test: set up, check style, run the tests; make test-cluster: set up, start a SLURM on this machine (as root, on
-# Debian), run the tests on it, stop it; make acceptance, make benchmark: published numbers, and what things cost.
+# Debian), run the tests on it, stop it; make acceptance, make benchmark: published numbers, and what things cost;
+# make docs: the documentation as a site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,9 +10,9 @@ CEREBELLUM := .cerebellum
 # Of the cells of the cerebellum: nestml, the package's own, where it can be compiled, or built_in.
 MODEL ?= $(if $(shell command -v c++ || true),nestml,built_in)
 DESCRIPTION := cortex_in_vitro$(if $(filter built_in,$(MODEL)),_built_in)
-SOURCES := workflow scripts tests setup.py
+SOURCES := workflow scripts tests docs setup.py
 
-.PHONY: demo cerebellum test test-cluster lint acceptance benchmark wheel setup clean
+.PHONY: demo cerebellum test test-cluster lint docs acceptance benchmark wheel setup clean
 
 setup: $(VENV)/.ready
 
@@ -41,6 +42,11 @@ lint: setup
 	$(BIN)/snakefmt --check Snakefile workflow/rules workflow/snakefold/skeleton/Snakefile
 	$(BIN)/snakemake --lint --config circuit=config/circuits/two_layers.yaml
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts config
+
+# A site in build/docs that needs no network; a warning, as of a link that leads nowhere, is an error.
+docs: setup
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "documentation: $(CURDIR)/build/docs/index.html"
 
 # A package that carries the workflow, in dist/. What an earlier build left in build/ would be in it, too.
 wheel: setup

@@ -135,7 +135,7 @@ def test_every_way_out_of_the_docs_opens_in_its_reader(folder, tmp_path):
     from bmtk.utils.sonata import File
 
     lines = (ROOT / "docs/EXPORT.md").read_text().splitlines()
-    commands = {line.split()[3]: line.split()[1:] for line in lines if line.startswith("snakefold export")}
+    commands = {line.split()[4]: line.split()[2:] for line in lines if line.startswith("$ snakefold export")}
     assert set(commands) == {"nwb", "nix", "sonata"}
     here = tmp_path / "here"
     shutil.copytree(folder, here, symlinks=True)

@@ -375,18 +375,22 @@ def cost(debug: bool, results: str) -> None:
 
 @main.command()
 @click.argument("circuit", type=click.Path(), required=False)
-@click.option("--markdown", is_flag=True, help="Print the reference of all keys instead.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the reference of all keys instead.")
+@click.option("--list", "form", flag_value="list", help="Print the list of all components instead.")
 @click.pass_obj
-def schema(debug: bool, circuit: str | None, markdown: bool) -> None:
+def schema(debug: bool, circuit: str | None, form: str | None) -> None:
     """Print the JSON Schema of circuit descriptions, with all components that are installed, and those of CIRCUIT."""
     import json
 
     from snakefold.circuit import schema as circuit_schema
     from snakefold.loading import components_of
-    from snakefold.reference import reference
+    from snakefold.reference import overview, reference
 
     with _mistakes_shown(debug, ending=""), components_of(circuit):
-        text = reference() if markdown else json.dumps(circuit_schema(), indent=2) + "\n"
+        if form is None:
+            text = json.dumps(circuit_schema(), indent=2) + "\n"
+        else:
+            text = reference() if form == "markdown" else overview()
     click.echo(text, nl=False)
 
 
