@@ -1,6 +1,7 @@
 # make demo: set up and run the cortical microcircuit; make cerebellum: the mouse cerebellar cortex;
 # make test: set up, check style, run the tests; make test-cluster: set up, start a SLURM on this machine (as root, on
-# Debian), run the tests on it, stop it; make acceptance, make benchmark: published numbers, and what things cost.
+# Debian), run the tests on it, stop it; make acceptance, make benchmark: published numbers, and what things cost;
+# make docs: the documentation as a site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,9 +10,9 @@ CEREBELLUM := .cerebellum
 # Of the cells of the cerebellum: nestml, the package's own, where it can be compiled, or built_in.
 MODEL ?= $(if $(shell command -v c++ || true),nestml,built_in)
 DESCRIPTION := cortex_in_vitro$(if $(filter built_in,$(MODEL)),_built_in)
-SOURCES := workflow scripts tests
+SOURCES := workflow scripts tests docs setup.py
 
-.PHONY: demo cerebellum test test-cluster lint acceptance benchmark setup clean
+.PHONY: demo cerebellum test test-cluster lint docs acceptance benchmark wheel setup clean
 
 setup: $(VENV)/.ready
 
@@ -38,9 +39,19 @@ cerebellum: $(CEREBELLUM)/.ready
 lint: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow/rules workflow/snakefold/skeleton/Snakefile
 	$(BIN)/snakemake --lint --config circuit=config/circuits/two_layers.yaml
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs workflow scripts config
+
+# A site in build/docs that needs no network; a warning, as of a link that leads nowhere, is an error.
+docs: setup
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "documentation: $(CURDIR)/build/docs/index.html"
+
+# A package that carries the workflow, in dist/. What an earlier build left in build/ would be in it, too.
+wheel: setup
+	rm -rf build
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 # The tests of the workflow come first: they are few and long.
 test: lint
@@ -59,4 +70,4 @@ benchmark: $(CEREBELLUM)/.ready
 	for script in $(filter-out %/cost.py,$(wildcard tests/benchmarks/*.py)); do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) $(CEREBELLUM) .snakemake results .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CEREBELLUM) .snakemake results build dist .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,10 @@ from snakemake.utils import min_version
 min_version("9.3")
 
 
-configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else f"{workflow.basedir}/config/config.yaml"
+configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else Path(workflow.current_basedir, "config/config.yaml")
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
@@ -24,9 +27,11 @@ localrules:
     validated,
     circuit,
     circuit_config,
+    within_bounds,
 
 
 rule all:
     default_target: True
     input:
         PLAN.kept_files(),
+        PLAN.path("within_bounds.txt") if config.get("report") == "fail" else [],

@@ -1,9 +1,9 @@
-"""Write the report: the circuit and its simulations on one self-contained page.
+"""Write the report: the circuit and its simulations on one self-contained page; and what the results are, as RO-Crate.
 
-Inputs: the results folder: build/, nodes/, edges/, simulations/; rates that the description expects; on SLURM, what
-    sacct says of the runs.
-Outputs: report.html.
-Determinism: no random numbers, no time, but for what SLURM has accounted for.
+Inputs: the results folder: build/, nodes/, edges/, simulations/; rates that the description expects; about the run:
+    benchmarks/, .plan/run.jsonl, and on SLURM what sacct says.
+Outputs: report.html, verdicts.json, ro-crate-metadata.json.
+Determinism: no random numbers, no time, but for the page's section about the run.
 """
 
 import argparse
@@ -20,13 +20,19 @@ def main(
     simulations: list[str],
     expected_rates: str,
     output: str,
+    verdicts: str,
 ) -> None:
-    """Write the report."""
-    from snakefold.cost import of_slurm
+    """Write the report, and the metadata into the results folder."""
+    from snakefold.cost import of_benchmarks, of_slurm
+    from snakefold.export.crate import write_crate
+    from snakefold.installation import about
+    from snakefold.progress.record import failures
     from snakefold.report.page import write_report
 
     rates = json.loads(expected_rates)
-    write_report(results, cell_types, edge_sets, simulations, output, builds, of_slurm(results), rates)
+    costs = of_slurm(results) or of_benchmarks(results, failures(results))
+    write_report(results, cell_types, edge_sets, simulations, output, builds, costs, rates, about(), verdicts)
+    write_crate(results, cell_types, edge_sets, simulations, builds)
 
 
 if __name__ == "__main__":
@@ -36,4 +42,5 @@ if __name__ == "__main__":
         parser.add_argument(f"--{name}", nargs="*", default=[])
     parser.add_argument("--expected-rates", default="{}")
     parser.add_argument("--output", required=True)
+    parser.add_argument("--verdicts", required=True)
     job.run(main, **vars(parser.parse_args()))

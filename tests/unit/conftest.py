@@ -11,6 +11,14 @@ def own_catalogue(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A circuit with finished results, and what NEST was given of its simulation; not to be changed."""
+    from finished import finish
+
+    return finish(tmp_path_factory.mktemp("finished"))
+
+
 @pytest.fixture
 def small_disk(tmp_path, monkeypatch):
     """A file system of one megabyte."""

@@ -125,6 +125,7 @@ CIRCUIT = {
     },
 }
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(snakefold.__file__).parents[1])}
 RUN = """
 import json, sys
 from snakefold import job
@@ -166,9 +167,8 @@ def simulate(folder: Path, tree: dict, made: Plan) -> subprocess.CompletedProces
         "folder": str(folder / "out"),
         "journal": str(folder / "journal"),
     }
-    environment = os.environ | {"PYTHONPATH": str(Path(snakefold.__file__).parents[1])}
     return subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(given)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", RUN, json.dumps(given)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120
     )
 
 

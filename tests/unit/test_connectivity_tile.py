@@ -52,8 +52,8 @@ def test_a_job_that_ends_after_a_later_run_has_begun_writes_nothing(tmp_path, mo
     output, to_end = Path(plan.path("connect/s/0.1.h5")), connecting.fanout.run
     before = output.read_bytes()
 
-    def and_meanwhile(*arguments):
-        made = to_end(*arguments)
+    def and_meanwhile(*arguments, **options):
+        made = to_end(*arguments, **options)
         seed, tiles = (8, 2) if later == "another seed" else (small()["rng"]["seed"], 3)
         run(plan_of(tmp_path, tree_of("fixed_indegree") | {"rng": {"seed": seed}}, tiles), "")
         return made

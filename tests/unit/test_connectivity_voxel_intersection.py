@@ -334,12 +334,29 @@ def test_it_goes_by_the_bsbs_names(tmp_path, name):
     assert isinstance(loaded.circuit.connectivity["a_to_b"], VoxelIntersection)
 
 
+SHAPED = (("a", "pyr"), ("b", "int"))
+
+
+def test_synapses_are_estimated_by_pairs_of_cells(tmp_path):
+    """Also where of all pairs few meet: in a circuit 30 times as long there are 30 times as many synapses."""
+    shapes = ("cell_types.b.spatial.morphologies", ["pyr", "int"])
+    many = ("cell_types.a.spatial.count", 5000), ("cell_types.b.spatial", {"radius": 2.0, "count": 2000})
+    plan = run(plan_of(tmp_path, described(tmp_path, *many, shapes)))
+    about = plan.synapses["a_to_b"]
+    assert not about.known
+    assert about.mean == pytest.approx(Edges(plan.edges("a_to_b")).n, rel=0.1)
+    more = ("cell_types.a.spatial.count", 150_000), ("cell_types.b.spatial", {"radius": 2.0, "count": 60_000})
+    longer = plan_of(tmp_path, described(tmp_path, *more, shapes, ("network.x", 6000.0))).synapses["a_to_b"]
+    assert longer.mean == pytest.approx(30 * about.mean, rel=0.15)
+
+
 def test_large_circuits_have_several_tiles(tmp_path):
-    sizes = [(f"cell_types.{t}.spatial", {"radius": 0.1, "count": 10**5, "morphologies": ["pyr"]}) for t in "ab"]
+    sizes = [(f"cell_types.{t}.spatial", {"radius": 0.1, "count": 10**6, "morphologies": [m]}) for t, m in SHAPED]
     tree = described(tmp_path, *sizes, ("network.x", 4000.0), ("connectivity.a_to_b.contacts", 0.1))
     assert plan_of(tmp_path, tree, None).connections["a_to_b"].tiles == 1  # no contacts at all
-    tree = described(tmp_path, *sizes, ("network.x", 4000.0), ("connectivity.a_to_b.contacts", 1))
-    assert plan_of(tmp_path, tree, None).connections["a_to_b"].tiles == 35  # 7e8 pairs near each other
+    tree = described(tmp_path, *sizes, ("network.x", 4000.0), ("connectivity.a_to_b.contacts", 100))
+    plan = plan_of(tmp_path, tree, None)
+    assert plan.connections["a_to_b"].tiles == np.ceil(plan.synapses["a_to_b"].mean / 2e7) > 10
 
 
 def test_labels_that_no_point_has_are_told(tmp_path):

@@ -62,6 +62,23 @@ def test_logs_are_added_up_by_phase_and_ranks_by_job(results):
     }
 
 
+def test_benchmarks_are_added_up_by_phase_with_the_attempts_that_failed(results):
+    head = "s\th:m:s\tmax_rss\tmax_vms\tcpu_time\n"
+    for name, rows in {
+        "connect/own.0.tsv": "3.5\t0:00:03\t109.5\t200\t1.75\n",
+        "connect/own.1.tsv": "9.0\t0:00:09\t90\t200\t8.0\n",
+        "build/connect/own.tsv": "0.1\t0:00:00\tNA\tNA\tNA\n",
+        "build/place/low.tsv": "",
+    }.items():
+        (results / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / "benchmarks" / name).write_text(head + rows)
+    (results / "benchmarks/build/torn.tsv").write_text("")
+    found = cost.of_benchmarks(results, {"connect": 2, "simulate": 1})
+    connect, lost = Cost(2, 9.75, 109.5, 9.0, failed=2), Cost(failed=1)
+    assert found == {"build": Cost(1, 0.0, 0.0, 0.1), "connect": connect, "simulate": lost}
+    assert cost.of_benchmarks(results / "nowhere") == {}
+
+
 def test_what_slurm_has_accounted_for(results, tmp_path, monkeypatch):
     folder = accounted(tmp_path, monkeypatch, SACCT)
     costs = cost.of_slurm(results)

@@ -27,7 +27,7 @@ def values(made):
 def test_chunks_come_back_in_order(tmp_path):
     lines = []
     assert values(run(KEYS, Compute(), Journal(tmp_path, "d"), "place x", lines.append)) == [0, 1, 2, 3, 4]
-    assert lines == ["place x: 5 chunks, 0 of them from the journal", "place x: done, 5 chunks"]
+    assert lines == ["place x: 5 chunks, 0 of them from the journal", "place x: done, 5 chunks, 5 rows"]
 
 
 @pytest.mark.parametrize("error", [UserError("no room"), ValueError("defect"), KeyboardInterrupt()])

@@ -137,6 +137,11 @@ def test_jobs_of_killed_runs_are_cancelled_and_of_no_others(slurm, results, dead
     assert leftovers.cancel(results) == (0, []), "and once is enough"
 
 
+def test_the_jobs_that_a_run_has_left_are_counted_and_left_alone(slurm, results, dead):
+    queue(slurm, (1, dead.name), (2, dead.name), (3, "not-ours"))
+    assert [leftovers.left_by(results, dead) for _ in range(2)] == [2, 2]
+
+
 def test_a_killed_run_without_jobs_is_crossed_out(slurm, results, dead):
     write(results, dead)
     assert leftovers.cancel(results) == (0, [])

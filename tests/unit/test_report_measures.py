@@ -112,3 +112,25 @@ def test_outline_keeps_the_extremes(n, most, seed):
     assert len(kept) <= most
     assert (kept.min(), kept.max()) == (values.min(), values.max())
     np.testing.assert_array_equal(values[times], kept)
+
+
+@pytest.mark.parametrize(
+    ("start", "n", "cv", "rate"), [(11, 40, 0.7697479322616116, 37.5), (12, 12, 0.5480931948421958, 15.0)]
+)
+def test_rates_and_irregularity_are_those_of_elephant(start, n, cv, rate):
+    """elephant 1.2.1: `cv(isi(train))` and `mean_firing_rate(train)` of the train from 100 to 900 ms."""
+    state, times = start, [0.0]
+    for _ in range(n):  # intervals of 2 ms and more, of a generator that is the same everywhere
+        state = 16807 * state % 2147483647
+        times.append(times[-1] + 2.0 - 20.0 * np.log(state / 2147483647))
+    times, ids = np.array(times[1:]), np.zeros(n, np.int64)
+    assert m.rates(times, ids, 1, 100.0, 900.0)[0] == pytest.approx(rate, rel=1e-12)
+    assert m.irregularity(times, ids, 1, 100.0, 900.0)[0] == pytest.approx(cv, rel=1e-12)
+
+
+def test_names_beside_rows_are_apart_and_as_near_as_can_be():
+    np.testing.assert_allclose(m.spread(np.array([1.0, 5.0, 9.0]), 2.0, 0.0, 10.0), [1, 5, 9])
+    # three at 5 with 2 between: around 5; pushed in from the end; the order is kept
+    np.testing.assert_allclose(m.spread(np.array([5.0, 5.0, 5.0]), 2.0, 0.0, 10.0), [3, 5, 7])
+    np.testing.assert_allclose(m.spread(np.array([2.0, 9.5, 9.8]), 2.0, 0.0, 10.0), [2, 8, 10])
+    assert len(m.spread(np.array([]), 2.0, 0.0, 10.0)) == 0

@@ -1,6 +1,7 @@
 """The page of a small circuit whose numbers are known by hand."""
 
 import base64
+import hashlib
 import json
 import re
 import subprocess
@@ -13,8 +14,11 @@ import pytest
 
 from snakefold import hdf5
 from snakefold.cost import Cost
+from snakefold.errors import UserError
 from snakefold.report import figures
-from snakefold.report.page import count, number, read_circuit, signed, write_report
+from snakefold.report.built import read_circuit
+from snakefold.report.page import count, number, signed, write_report
+from snakefold.report.verdicts import FILE, read_verdicts, require_bounds, write_verdicts
 from snakefold.slices import canonical
 from snakefold.sonata.edges import write_edges
 from snakefold.sonata.nodes import Chunks, write_nodes
@@ -51,9 +55,9 @@ def synapses(results, name, ends, sizes, source, target):
     write_edges(results / f"edges/{name}.h5", name, *ends, *sizes, len(source), [block], f"d{name}")
 
 
-def connected(results, name, sets, expected):
-    component = {"class": "fixed_indegree", "attributes": {"depends_on": []}}
-    part(results, "connect", {"name": name, "sets": sets, "expected": expected, "component": component})
+def connected(results, name, sets, expected, strategy="fixed_total_number", **attributes):
+    component = {"class": strategy, "attributes": attributes}
+    part(results, "connect", {"name": name, "seed": 5, "sets": sets, "expected": expected, "component": component})
 
 
 def simulated(results, name, cells_, spikes, duration=1000.0, reports=None):
@@ -104,6 +108,7 @@ def results(tmp_path):
     return results
 
 
+NOTHING = {"adds": {}, "rewrites": []}
 TYPES, SETS = ["a", "b"], ["a_to_b", "b_to_a", "hooked"]
 
 
@@ -112,10 +117,16 @@ def page_of(results, types=TYPES, sets=SETS, simulations=("rest",), name="report
     return (results / name).read_text(encoding="utf-8")
 
 
+def table(text, title):
+    """The table of a title."""
+    rest = text.partition(f'aria-label="Table: {title}"')[2]
+    return Tables("<table" + rest.partition("<table")[2].partition("</div>")[0])
+
+
 class Tables(HTMLParser):
     """Collects the rows of all tables, the tags, their attributes and the ids of a page."""
 
-    VOID = {"meta", "img", "br", "link", "input"}
+    VOID = {"meta", "img", "br", "link", "input", "wbr"}
 
     def __init__(self, text):
         super().__init__()
@@ -164,7 +175,9 @@ def test_synapses_against_wanted(results):
 
 def test_overview_counts_what_deviates(results):
     text = page_of(results)
-    assert "2 of 4 numbers are not as wanted: b, b_to_a." in text
+    wrong = "cells of b, synapses of b_to_a, in-degree of a, out-degree of b"
+    assert f"4 of 6 numbers are not as wanted: {wrong}." in text
+    assert text.count('<tr class="out">') == 4
     assert "<dt>Cells</dt><dd>44</dd>" in text and "<dt>Synapses</dt><dd>54</dd>" in text
 
 
@@ -172,8 +185,8 @@ def test_all_as_wanted(results):
     placed(results, "p", {"a": [30, 10], "b": [4, 0]})
     connected(results, "c", {"a_to_b": ["a", "b"], "b_to_a": ["b", "a"]}, {"a_to_b": [12, 0], "b_to_a": [41, 1]})
     text = page_of(results)
-    assert "deviates" not in text.split("<body>")[1]
-    assert "All 4 numbers of cells and synapses" in text
+    assert ">deviates<" not in text and 'class="out"' not in text
+    assert "All 6 numbers of cells, synapses and degrees" in text
 
 
 def test_strategies_left_over_from_an_earlier_description_do_not_count(results):
@@ -192,14 +205,86 @@ def test_cells_of_two_strategies_add_up_in_the_volume_of_both(results):
 
 
 def test_in_degrees_are_summed_over_edge_sets(results):
-    tables = Tables(page_of(results))
+    tables = table(page_of(results), "in-degrees")
     # onto b: 6, 4, 2 and 0 of a_to_b, and 2 of hooked onto the last; sd of 6, 4, 2, 2 is sqrt(2.75)
-    assert tables.row("b", 6) == ["b", "2", "3.5", "1.7", "2", "6"]
-    assert tables.row("a", 6) == ["a", "1", "1.0", "0.0", "1", "1"]
+    assert tables.row("b", 9) == ["b", "all 2", "–", "3.5", "1.7", "2", "6", "–", "not stated"]
+    # 50 with sd 2 are wanted onto 40 cells
+    assert tables.row("a", 9) == ["a", "all 1", "1.2 ± 0.05", "1.0", "0.0", "1", "1", "−5.00", "✗ deviates"]
+
+
+def test_out_degrees_are_counted_block_by_block(results, monkeypatch):
+    monkeypatch.setattr("snakefold.report.built._BLOCK_EDGES", 7)
+    tables = table(page_of(results), "out-degrees")
+    # from b: all 40 of b_to_a are of the first of its 4 cells
+    assert tables.row("b", 9)[3:7] == ["10.0", "17.3", "0", "40"]
+    # from a: one each of the first 12 to b, and 2 more from a5: 14 of 40 cells
+    assert tables.row("a", 9)[3:7] == ["0.3", "0.6", "0", "3"]
+
+
+def test_a_degree_that_a_strategy_gives_every_cell_is_looked_at_cell_by_cell(results):
+    sets = {"a_to_b": ["a", "b"]}
+    (results / "build/connect/c.h5").unlink()
+    connected(results, "even", sets, {"a_to_b": [12.0, 0.0]}, "fixed_indegree", indegree=3)
+
+    def by_even():
+        return [r for r in table(page_of(results), "in-degrees").rows if r[1] == "1 of even"]
+
+    assert by_even() == [], "a hook rewrites it"
+    part(results, "after_connectivity", {"name": "tidy", "component": {"class": "h"}, "effect": NOTHING})
+    # 12 synapses onto 4 cells as wanted, but 6, 4, 2 and none of them
+    assert by_even() == [["b", "1 of even", "3.0", "3.0", "2.2", "0", "6", "not exact", "✗ deviates"]]
+    synapses(results, "a_to_b", ("a", "b"), (40, 4), np.arange(12), np.repeat([0, 1, 2, 3], 3))
+    assert by_even()[0][5:] == ["3", "3", "exact", "✓ ok"]
+    connected(results, "even", sets, {"a_to_b": [8.0, 0.0]}, "fixed_indegree", indegree=3)
+    assert by_even() == [], "there are too few cells to have 3 distinct sources each"
+
+
+def test_verdicts_are_for_programs_too_and_can_be_required(results):
+    write_report(str(results), TYPES, SETS, ["rest"], str(results / "r.html"), verdicts=str(results / FILE))
+    found = {(v["what"], v["name"]): v for v in read_verdicts(results / FILE)}
+    assert ("synapses", "hooked") not in found and len(found) == 6
+    expected = {"what": "synapses", "name": "b_to_a", "wanted": 50.0, "built": 40, "z": -5.0, "verdict": "deviates"}
+    assert found["synapses", "b_to_a"] == expected
+    with pytest.raises(UserError) as told:
+        require_bounds(results / FILE, results / "fine")
+    lines = str(told.value).splitlines()
+    assert lines[0] == "cells of b: 4 built, 5 wanted"
+    assert lines[1] == "synapses of b_to_a: 40 built, 50 wanted (z = -5.00)"
+    assert lines[-1].startswith("4 of 6 numbers are out of bounds")
+    assert not (results / "fine").exists()
+    write_verdicts([r for r in read_circuit(results, TYPES, SETS).rows if r.verdict == "ok"], results / FILE)
+    require_bounds(results / FILE, results / "fine")
+    assert (results / "fine").read_text() == "All 2 numbers that the description states are as wanted.\n"
+
+
+def test_the_cells_in_3d_are_where_they_are(results):
+    text = page_of(results)
+    (view,) = [a["data-cells"] for _, a in Tables(text).tags if "data-cells" in a]
+    cells_3d = json.loads(view)
+    circuit = read_circuit(results, TYPES, SETS)
+    everywhere = np.concatenate([*circuit.positions.values()])
+    assert [t["name"] for t in cells_3d["types"]] == TYPES and {t["radius"] for t in cells_3d["types"]} == {5.0}
+    np.testing.assert_allclose(cells_3d["size"], np.ptp(everywhere, axis=0), atol=1e-3)
+    for of in cells_3d["types"]:
+        points = np.frombuffer(base64.b64decode(of["points"]), "<u2").reshape(-1, 3)
+        back = points / 65535 * cells_3d["size"] + everywhere.min(axis=0)
+        np.testing.assert_allclose(back, circuit.positions[of["name"]], atol=2e-3)
+
+
+def test_what_is_about_the_run_is_one_section_that_can_be_cut_out(results):
+    plain = page_of(results)
+    arguments = (str(results), TYPES, SETS, ["rest"], str(results / "r.html"))
+    write_report(*arguments, costs={"build": Cost(2, 3.0, 80, 4.25)}, run={"Host": "node<7>"})
+    told = (results / "r.html").read_text(encoding="utf-8")
+    before, _, rest = told.partition("<!-- the run -->")
+    section, _, after = rest.partition("<!-- end of the run -->")
+    assert "node&lt;7&gt;" in section and "4.2" in section and "node&lt;" not in before + after
+    link, footer = '<li><a href="#cost">The run</a></li>', ", but for the section about the run"
+    assert (before.replace(link, "") + after.replace(footer, "")).split() == plain.split()
 
 
 def test_rates_and_irregularity(results):
-    tables = Tables(page_of(results))
+    tables = table(page_of(results), "rates of rest")
     # 41 spikes of 40 cells in 1 s; CV of 40, 40, ... is 0, of 10, 30, 10, 30, ... it is 10 / 20
     row = tables.row("a", 9)
     assert row[:4] == ["a", "40", "41", "1.02"]
@@ -212,7 +297,7 @@ def test_the_first_500_ms_of_a_long_simulation_are_left_out_and_it_says_so(resul
     simulated(results, "rest", ["a"], {"a": (times, np.zeros(103, int))}, duration=2000.0)
     text = page_of(results)
     # 3 spikes of 40 cells in 1.5 s
-    assert Tables(text).row("a", 9)[2:4] == ["103", "0.05"]
+    assert table(text, "rates of rest").row("a", 9)[2:4] == ["103", "0.05"]
     assert "the first 500 ms are left out" in text
     assert "first and the last 500 ms" in text
     simulated(results, "rest", ["a"], {"a": (times[:100], np.zeros(100, int))}, duration=1000.0)
@@ -262,15 +347,21 @@ def test_it_needs_no_other_file_and_no_network(results):
     assert "http" not in text.replace("http-equiv", "")
     tables = Tables(text)
     for tag, attributes in tables.tags:
-        assert tag not in ("script", "link", "iframe", "object", "base")
+        assert tag not in ("link", "iframe", "object", "base")
         assert attributes.get("src", "data:image/").startswith("data:image/")
         assert attributes.get("href", "#").startswith("#")
     assert "url(" not in text and "@import" not in text
+    assert "fetch" not in text and "import(" not in text
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    assert text.count("<script") == 1
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+    assert f"{policy}{digest}'" in text.replace("&#43;", "+")
 
 
 def test_embedded_svg_refers_to_nothing_outside_and_has_no_date(results):
     svgs = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", page_of(results))
-    assert len(svgs) == 4  # matrix, in-degrees, bars, traces
+    assert len(svgs) == 6  # matrix, in- and out-degrees, distances, bars, traces
     for svg in (base64.b64decode(s).decode() for s in svgs):
         assert "date>" not in svg and "<image" not in svg
         assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', svg))
@@ -297,7 +388,7 @@ def test_names_are_escaped(tmp_path):
     synapses(results, name, (name, name), (3, 3), [0], [1])
     simulated(results, name, [name], {name: (np.array([5.0]), np.array([2]))})
     text = page_of(results, [name], [name], [name])
-    assert "<script" not in text and "<b>" not in text
+    assert text.count("<script") == 1 and "<b>" not in text
     assert name in Tables(text).row(name, 7)
     assert "<h1>&lt;b&gt;$x$</h1>" in text
 
@@ -320,14 +411,16 @@ def test_types_without_cells_sets_without_edges_and_silent_populations(tmp_path)
     synapses(results, "t", ("quiet", "none"), (3, 0), [], [])
     empty = (np.empty(0), np.empty(0, np.int64))
     simulated(results, "still", ["none", "quiet"], {"none": empty, "quiet": empty}, duration=50.0)
-    tables = Tables(page_of(results, ["none", "quiet"], ["s", "t"], ["still"]))
+    text = page_of(results, ["none", "quiet"], ["s", "t"], ["still"])
+    tables = Tables(text)
     assert tables.row("none", 7) == ["none", "0", "0", "0", "–", "✓ ok", "p"]
     assert tables.row("s", 9)[4:] == ["0", "0", "exact", "✓ ok", "c"]
     assert tables.row("t", 9)[3:] == ["–", "0", "–", "–", "not stated", "c"]
-    assert tables.row("quiet", 6) == ["quiet", "1", "0.0", "0.0", "0", "0"]
-    assert tables.row("none", 6) == ["none", "1", "–", "–", "–", "–"]
-    assert tables.row("quiet", 9)[2:8] == ["0", "0.00", "0.00", "–", "–", "0"]
-    assert tables.row("none", 9)[2:8] == ["0", "–", "–", "–", "–", "0"]
+    degrees, rates = table(text, "in-degrees"), table(text, "rates of still")
+    assert degrees.row("quiet", 9)[1:] == ["all 1", "0.0", "0.0", "0.0", "0", "0", "exact", "✓ ok"]
+    assert degrees.row("none", 9)[1:] == ["all 1", "–", "–", "–", "–", "–", "–", "not stated"]
+    assert rates.row("quiet", 9)[2:8] == ["0", "0.00", "0.00", "–", "–", "0"]
+    assert rates.row("none", 9)[2:8] == ["0", "–", "–", "–", "–", "0"]
 
 
 def test_many_edge_sets_are_folded_away_but_not_those_that_deviate(tmp_path):
@@ -338,6 +431,7 @@ def test_many_edge_sets_are_folded_away_but_not_those_that_deviate(tmp_path):
         synapses(results, name, ("a", "a"), (5, 5), [0], [4])
     text = page_of(results, ["a"], names, [])
     before, after = text.split("<summary>All 30 edge sets")
+    before, after = before.partition('id="synapses"')[2], after.partition('id="degrees"')[0]
     assert before.count('<th scope="row">s07</th>') == 1 and '<th scope="row">s08</th>' not in before
     assert after.count('<th scope="row">s') == 30
     circuit = read_circuit(results, ["a"], names)
@@ -345,8 +439,8 @@ def test_many_edge_sets_are_folded_away_but_not_those_that_deviate(tmp_path):
 
 
 def test_somata_are_sampled_evenly(tmp_path, monkeypatch):
-    monkeypatch.setattr("snakefold.report.page.SOMATA", 10)
-    monkeypatch.setattr("snakefold.report.page._BLOCK_CELLS", 7)
+    monkeypatch.setattr("snakefold.report.built.SOMATA", 10)
+    monkeypatch.setattr("snakefold.report.built._BLOCK_CELLS", 7)
     results = tmp_path / "r"
     cells(results, "a", 40)
     cells(results, "b", 3)
@@ -354,7 +448,7 @@ def test_somata_are_sampled_evenly(tmp_path, monkeypatch):
     assert {t: len(p) for t, p in circuit.positions.items()} == {"a": 9, "b": 1}
     expected = np.float32((np.array([0, 4, 8, 13, 17, 22, 26, 31, 35]) * 37.7) % 100)
     np.testing.assert_array_equal(circuit.positions["a"][:, 0], expected)
-    assert "10 of 43 cells" in page_of(results, ["a", "b"], [], [])
+    assert "10 of 43 cells (23.3 %)" in page_of(results, ["a", "b"], [], [])
 
 
 def test_entities_have_no_density_and_are_not_drawn(results):

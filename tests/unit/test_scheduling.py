@@ -69,9 +69,9 @@ def test_a_number_that_is_none_is_a_mistake(resource):
 def test_what_is_needed_grows_with_what_is_made():
     for few, many in (
         (placing(1e3, 1e-3), placing(1e6, 1.0)),
-        (connecting(1e5, 1e3, 2e-7), connecting(1e8, 1e3, 2e-7)),
+        (connecting(1e5, 1e5, 1e3, 2e-7), connecting(1e8, 1e8, 1e3, 2e-7)),
         (gathering(1e3), gathering(1e7)),
-        (simulating(1e3, 1e5, 100, 0.1), simulating(1e4, 1e7, 100, 0.1)),
+        (simulating([(1e3, "iaf_psc_exp")], 1e5, 100, 0.1), simulating([(1e4, "iaf_psc_exp")], 1e7, 100, 0.1)),
     ):
         assert many.memory_mb > few.memory_mb
         assert many.cpu_s > few.cpu_s
@@ -83,7 +83,7 @@ def test_synapses_with_columns_are_estimated_within_a_factor_of_two():
         (156_308, 30_720, 32, 32),
         (1_835_610, 4000, 0, 78),
     ):
-        assert mb <= connecting(n_edges, n_cells, 1e-6, n_bytes).memory_mb < 2 * mb
+        assert mb <= connecting(n_edges, n_edges, n_cells, 1e-6, n_bytes).memory_mb < 2 * mb
 
 
 @pytest.mark.parametrize("affinity", [1e-3, 1.0])
@@ -93,11 +93,11 @@ def test_synapses_that_only_a_guess_is_known_of_are_estimated_by_it(affinity, tm
     strategy = {"strategy": "shape_to_shape", "affinity": affinity, "pruning_ratio": 1} | sides
     plan = plan_of(tmp_path, edited(("connectivity", {"c": strategy}), ("simulations", ...)))
     assert (plan.needs["connect/c"].memory_mb > 1) == (affinity == 1)
-    assert plan.needs["connect/c"].memory_mb < connecting(UNKNOWN_EDGES, 0, 0).memory_mb / 2
+    assert plan.needs["connect/c"].memory_mb < connecting(UNKNOWN_EDGES, UNKNOWN_EDGES, 0, 0).memory_mb / 2
 
 
 def test_the_microcircuit_at_a_tenth_is_estimated_within_a_factor_of_two():
-    needs = simulating(7714, 2.99e6, 10_000, 0.1)  # measured: 69 CPU-s, 540 MB of the process
+    needs = simulating([(7714, "iaf_psc_exp")], 2.99e6, 10_000, 0.1)  # measured: 69 CPU-s, 540 MB of the process
     assert 69 / 2 < needs.cpu_s < 69 * 2
     assert 400 / 1.5 < needs.memory_mb < 400 * 2
 

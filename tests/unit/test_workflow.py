@@ -48,6 +48,8 @@ def test_all_wrong_keys_are_found_at_once_and_the_rest_has_defaults():
         "circuit": "c.yaml",
         "results": "results",
         "tiles": "auto",
+        "report": "warn",
+        "progress": "auto",
         "simulations": "all",
     }
 

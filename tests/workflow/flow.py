@@ -157,6 +157,7 @@ class Workflow:
             "results": self.results_key,
             "tiles": self.tiles,
             "simulations": self.simulations,
+            "progress": "snakemake",
         } | self.more
         config = ["--config", *(f"{key}={value}" for key, value in keys.items())]
         snakemake = [sys.executable, "-m", "snakemake", "-s", str(self.root / "Snakefile"), "-d", str(self.folder)]
@@ -224,8 +225,11 @@ class Workflow:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file, without what the report says about the run that made it."""
+    content = path.read_bytes()
+    if path.name == "report.html":
+        content = re.sub(rb"<!-- the run -->.*<!-- end of the run -->", b"", content, flags=re.DOTALL)
+    return hashlib.sha256(content).hexdigest()
 
 
 def jobs_run(output: str) -> dict[str, int]:

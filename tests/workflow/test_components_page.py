@@ -21,14 +21,20 @@ def files(tmp_path):
     """A folder with the files of the page; near_cells is installed in it as pip would."""
     blocks = dict(BLOCK.findall((ROOT / "docs/COMPONENTS.md").read_text()))
     pairs = ("rings", "grown", "depth")
-    assert set(blocks) == {"near_cells.py", "near.yaml"} | {f"{n}.{kind}" for n in pairs for kind in ("py", "yaml")}
+    assert set(blocks) == {"near_cells.py", "near.yaml", "diary.py"} | {
+        f"{n}.{kind}" for n in pairs for kind in ("py", "yaml")
+    }
     site = tmp_path / "site"
     described = site / "near_cells-1.0.dist-info"
     described.mkdir(parents=True)
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: near-cells\nVersion: 1.0\n")
     (described / "entry_points.txt").write_text("[snakefold.components]\nnear_cells = near_cells\n")
+    described = site / "diary-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: diary\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[snakefold.listeners]\ndiary = diary:Diary\n")
     for name, text in blocks.items():
-        (site if name == "near_cells.py" else tmp_path).joinpath(name).write_text(text)
+        (site if name in ("near_cells.py", "diary.py") else tmp_path).joinpath(name).write_text(text)
     return tmp_path
 
 
@@ -53,6 +59,17 @@ def test_placement_in_a_file(files):
         assert nodes.n == 100
         middle = nodes.positions() // 100 * 100 + 50
         assert np.allclose(np.linalg.norm((nodes.positions() - middle)[:, :2], axis=1), 30, atol=1e-3)
+
+
+def test_listener_in_an_installed_package(files):
+    results = snakemake(files, "rings.yaml", 1)
+    told = [line.split(maxsplit=1)[1].strip() for line in (results / "diary.txt").read_text().splitlines()]
+    assert told[-1] == "tiles1/rings: success"
+    assert [line for line in told if line.startswith("place:")] == [
+        "place: pending",
+        "place: running",
+        "place: success",
+    ]
 
 
 def test_property_in_a_file(files):

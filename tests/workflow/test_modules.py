@@ -45,7 +45,9 @@ def built(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("modules") / "here")
     workflow.write(circuit())
     shutil.copy(LEAKY, workflow.folder)
-    ran = snakefold(workflow, "run", "circuit.yaml", "--cores", "2", "--quiet", "host")
+    ran = snakefold(
+        workflow, "run", "circuit.yaml", "--cores", "2", "--config", "progress=snakemake", "--quiet", "host"
+    )
     assert ran.returncode == 0, ran.stdout
     return workflow, ran.stdout
 
@@ -206,7 +208,7 @@ def test_a_mistake_in_the_file_ends_the_run_with_its_line(here):
     text = LEAKY.read_text().replace("V_m = V_reset", "V_m = = V_reset")
     (here.folder / "leaky.nestml").write_text(text)
     line = text[: text.index("V_m = = V_reset")].count("\n") + 1
-    ran = snakefold(here, "run", "circuit.yaml", "--cores", "2")
+    ran = snakefold(here, "run", "circuit.yaml", "--cores", "2", "--config", "progress=snakemake")
     assert ran.returncode == 1
     assert f"leaky.nestml:{line}: " in ran.stdout and "Traceback (most recent" not in ran.stdout
     assert not (here.results / "nodes").exists() and not (here.results / "build/module").exists()

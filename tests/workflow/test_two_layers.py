@@ -1,5 +1,6 @@
 """The small circuit from description to report: counts, readers of the field, the commands, and lean processes."""
 
+import base64
 import json
 import os
 import resource
@@ -125,6 +126,74 @@ def test_report_is_there_and_offline(results):
     page = (results / "report.html").read_text()
     assert "base_to_top" in page and "basal_activity" in page
     assert 'src="http' not in page and 'href="http' not in page
+
+
+def test_every_way_out_of_the_docs_opens_in_its_reader(folder, tmp_path):
+    import libsonata
+    import pynwb
+    from bmtk.simulator.core.simulation_config import SimulationConfig
+    from bmtk.utils.sonata import File
+
+    lines = (ROOT / "docs/EXPORT.md").read_text().splitlines()
+    commands = {line.split()[4]: line.split()[2:] for line in lines if line.startswith("$ snakefold export")}
+    assert set(commands) == {"nwb", "nix", "sonata"}
+    here = tmp_path / "here"
+    shutil.copytree(folder, here, symlinks=True)
+    for to in ("nwb", "sonata"):
+        done = snakefold(*commands[to], cwd=here)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (here / commands["nix"][3]).write_text("")  # half a minute: its content is tested with fewer cells
+    assert "replace it with --force" in snakefold(*commands["nix"], cwd=here).stderr
+    assert pynwb.validate(path=str(here / "basal_activity.nwb")) == []
+    spikes = libsonata.SpikeReader(str(folder / "results/two_layers/simulations/basal_activity/spikes.h5"))
+    with pynwb.NWBHDF5IO(str(here / "basal_activity.nwb"), "r") as io:
+        units = io.read().units
+        assert len(units) == 936 + 400 + 100
+        assert len(units["spike_times"].target.data) == len(spikes["base_type"].get())
+    config = SimulationConfig.from_json(str(here / "by_region/bmtk_config.json"))
+    files = [*(n["nodes_file"] for n in config.nodes), *(e["edges_file"] for e in config.edges)]
+    tables = [str(here / "by_region" / f"{kind}_types.csv") for kind in ("node", "edge")]
+    (population,) = File(files, tables).edges.populations
+    cells = libsonata.NodeStorage(here / "by_region/nodes/brain_region.h5").open_population("brain_region")
+    everyone = cells.select_all()
+    names = cells.get_attribute("cell_type", everyone)
+    own = cells.get_attribute("original_id", everyone).tolist()
+    found = {
+        (names[e.source_node_id], own[e.source_node_id], names[e.target_node_id], own[e.target_node_id]): e["delay"]
+        for e in population
+    }
+    circuit = libsonata.CircuitConfig.from_file(folder / "results/two_layers/circuit_config.json")
+    pairs = set()
+    for name in circuit.edge_populations:
+        edges = circuit.edge_population(name)
+        ends = zip(
+            edges.source_nodes(edges.select_all()).tolist(),
+            edges.target_nodes(edges.select_all()).tolist(),
+            strict=True,
+        )
+        pairs |= {(edges.source, s, edges.target, t) for s, t in ends}
+    assert found.keys() == pairs and len(found) == len(population)
+    assert {delay for (source, *_), delay in found.items() if source == "base_type"} == {1.0}
+
+
+def test_the_results_folder_is_a_crate(results):
+    from rocrate.rocrate import ROCrate
+
+    crate = ROCrate(results)
+    files = {entity.id for entity in crate.data_entities}
+    assert {"report.html", "edges/inter_to_top.h5", "simulations/basal_activity/spikes.h5"} <= files
+    assert all((results / name).is_file() for name in files)
+
+
+def test_snakemakes_report_has_ours(folder, tmp_path):
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--config", f"circuit={CIRCUIT}"]
+    done = subprocess.run(
+        [*command, "--report", str(tmp_path / "out.html")], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    page, ours = (tmp_path / "out.html").read_text(), (folder / "results/two_layers/report.html").read_bytes()
+    assert "What was built against what was wanted" in page and "versions, seeds, threads" in page
+    assert base64.b64encode(ours).decode()[:10_000] in page
 
 
 def test_running_again_runs_nothing(folder):

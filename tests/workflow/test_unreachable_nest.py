@@ -118,11 +118,12 @@ def test_mistakes_of_the_description_are_told_without_nest(tmp_path):
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stopped", [False, True], ids=["hanging", "stopped"])
 def test_no_kernel_outlives_a_check(tmp_path, ending, stopped):
-    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # as in what a shell started in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # or the check would ignore it, too
+    ignored = signal.getsignal(ending) == signal.SIG_IGN  # as below nohup, or in what a shell started in the background
+    if ignored:  # or the check would ignore it, too
+        signal.signal(ending, signal.default_int_handler if ending == signal.SIGINT else signal.SIG_DFL)
     checked = start(tmp_path, replaced(tmp_path, "hang"), "check", circuit(tmp_path))
     if ignored:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(ending, signal.SIG_IGN)
     assert waited_for(importers, tmp_path)
     (kernel,) = importers(tmp_path)
     assert is_running(kernel)
@@ -181,7 +182,7 @@ print(json.dumps([[m.message for m in mistakes(verdicts)], [v.message for v in u
 
 def run(folder: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run the whole workflow by `snakefold run`; return its exit code and all that it said."""
-    ran = start(folder, env, "run", "circuit.yaml", "--cores", "1")
+    ran = start(folder, env, "run", "circuit.yaml", "--cores", "1", "--config", "progress=snakemake")
     said, errors = ran.communicate(timeout=HANG_S)
     return ran.returncode, said + errors
 

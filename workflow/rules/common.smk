@@ -4,15 +4,21 @@ import json
 import re
 import sys
 
-LIBRARY = Path(workflow.basedir, "workflow").resolve()
-sys.path.insert(0, str(LIBRARY))
+# A clone has the library in its folder workflow, a wheel has the workflow inside the library.
+ROOT = Path(workflow.current_basedir).resolve().parents[1]
+LIBRARY = ROOT / "workflow/snakefold"
+if LIBRARY.is_dir():
+    sys.path.insert(0, str(LIBRARY.parent))
+else:
+    LIBRARY = ROOT.parent
 
 import snakefold
 
-if LIBRARY not in Path(snakefold.__file__).resolve().parents:
-    sys.exit(f"the library should be the one beside the workflow, {LIBRARY} (got: {snakefold.__file__})")
+if Path(snakefold.__file__).resolve().parent != LIBRARY:
+    sys.exit(f"the library should be the one that belongs to the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
 from snakefold import leftovers, results
+from snakefold.progress import attach as progress
 from snakefold.scheduling import Profile
 from snakefold.workflow import (
     check_ranks,
@@ -20,23 +26,24 @@ from snakefold.workflow import (
     job_environment,
     job_functions,
     mistakes_shown,
+    out_of_bounds,
     plan_for,
     start,
     warn,
     with_conda,
 )
 
-job_environment(LIBRARY)
+DEPLOYMENT = workflow.deployment_settings.deployment_method
+job_environment(DEPLOYMENT)
 
 with mistakes_shown():
     PROFILE = Profile.of(workflow.resource_settings.default_resources)
     PLAN = plan_for(config)
     check_ranks(PLAN, PROFILE)
 
-DEPLOYMENT = workflow.deployment_settings.deployment_method
-shell.prefix(job_functions(Path(workflow.basedir, "scripts"), DEPLOYMENT, PROFILE))
+shell.prefix(job_functions(ROOT / "scripts", DEPLOYMENT, PROFILE))
 
-ENVS = f"{workflow.basedir}/envs"
+ENVS = f"{ROOT}/envs"
 
 
 wildcard_constraints:
@@ -49,14 +56,18 @@ wildcard_constraints:
 onstart:
     with mistakes_shown():
         warn(start(PLAN, log, 1 if with_conda(DEPLOYMENT) else PROFILE.simulation_ranks))
+    progress.begin(PLAN, workflow, config.get("progress"))
 
 
 onsuccess:
+    progress.end("success")
+    warn(out_of_bounds(PLAN))
     results.prune(PLAN, keep_temporary=workflow.storage_settings.notemp)
     leftovers.cross_out(PLAN.results)
 
 
 onerror:
+    progress.end("failed")
     leftovers.cross_out(PLAN.results)
     warn([how_to_go_on()])
 
@@ -69,6 +80,12 @@ def log_of(phase, name, *more):
 def benchmark_of(phase, name, *more):
     """Return the benchmark file of a job."""
     return PLAN.path("benchmarks", phase, ".".join([name, *more, "tsv"]))
+
+
+def told_of(files, file, caption, category, subcategory):
+    """Return files of which one is shown by snakemake --report."""
+    shown = {"caption": caption, "category": category, "subcategory": subcategory}
+    return [report(path, **shown) if Path(path).name == file else path for path in files]
 
 
 def tile_files(phase, name, passes, tiles):

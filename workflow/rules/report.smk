@@ -1,5 +1,7 @@
-# Report: what was built against what was wanted, and what the simulations did, on one page, R/report.html.
-# Guarantees: self-contained; a function of the results, and of the rates that the description expects.
+# Report: what was built against what was wanted, and what the simulations did, on one page, R/report.html; and what
+# the results are, as RO-Crate metadata.
+# Guarantees: self-contained; a function of the results, and of the rates that the description expects, but for a section
+# about the run; with "report: fail", a run whose verdicts are out of bounds fails and keeps the page.
 
 
 rule report:
@@ -10,7 +12,9 @@ rule report:
         edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
         simulations=[f for name in PLAN.simulations for f in PLAN.simulation_outputs(name)],
     output:
-        PLAN.path("report.html"),
+        page=report(PLAN.path("report.html"), caption="../report/page.rst", category="Report"),
+        verdicts=PLAN.path("verdicts.json"),
+        crate=PLAN.path("ro-crate-metadata.json"),
     log:
         log_of("report", "report"),
     benchmark:
@@ -24,8 +28,26 @@ rule report:
     conda:
         f"{ENVS}/report.yaml"
     message:
-        "report: {output}"
+        "report: {output.page}"
     shell:
         "snakefold_job report --results {params.results:q} --builds {input.builds:q}"
         " --cell-types {params.cell_types:q} --edge-sets {params.edge_sets:q} --simulations {params.simulations:q}"
-        " --expected-rates {params.expected_rates:q} --output {output:q} > {log:q} 2>&1"
+        " --expected-rates {params.expected_rates:q} --output {output.page:q} --verdicts {output.verdicts:q}"
+        " > {log:q} 2>&1"
+
+
+rule within_bounds:
+    input:
+        verdicts=PLAN.path("verdicts.json"),
+    output:
+        PLAN.path("within_bounds.txt"),
+    log:
+        log_of("report", "bounds"),
+    benchmark:
+        benchmark_of("report", "bounds")
+    conda:
+        f"{ENVS}/report.yaml"
+    message:
+        "report: are the verdicts within bounds?"
+    shell:
+        "snakefold_job bounds --verdicts {input.verdicts:q} --output {output:q} > {log:q} 2>&1"

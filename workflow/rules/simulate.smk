@@ -13,7 +13,7 @@ rule circuit_config:
         nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
         edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
     output:
-        config=PLAN.path("circuit_config.json"),
+        config=report(PLAN.path("circuit_config.json"), caption="../report/circuit.rst", category="Circuit"),
         node_sets=PLAN.path("node_sets.json"),
         types=[PLAN.path("node_types.csv"), PLAN.path("edge_types.csv")],
     log:
@@ -44,7 +44,7 @@ for name in PLAN.simulations:
             nodes=[PLAN.nodes(t) for t in PLAN.cell_types],
             edges=[PLAN.edges(s) for s in PLAN.edge_sets()],
         output:
-            PLAN.simulation_outputs(name),
+            told_of(PLAN.simulation_outputs(name), "provenance.json", "../report/simulation.rst", "Simulations", name),
         log:
             log_of("simulate", name),
         benchmark:

@@ -1,4 +1,4 @@
-"""The command `snakefold`: check a circuit, run the workflow, look after its results, print the schema."""
+"""The command `snakefold`: start a project, check a circuit, run the workflow, look after results, print the schema."""
 
 import signal
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from snakefold import __version__
+from snakefold.export import FORMATS
 
 RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False))
 
@@ -22,15 +23,44 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 @main.command()
-@click.argument("circuit", type=click.Path())
+@click.argument("folder", metavar="DIR", type=click.Path())
+@click.option("--template", default="two_layers", show_default=True, help="two_layers, microcircuit or cerebellum.")
+@click.pass_obj
+def init(debug: bool, folder: str, template: str) -> None:
+    """Make a project in DIR: a circuit, its settings, a README.
+
+    DIR is a new folder, or an empty one. Whatever is in it is explained in its README.md, and can be edited.
+    """
+    with _mistakes_shown(debug, ending="; nothing was written"):
+        import shlex
+
+        from snakefold.project import create
+
+        made = create(folder, template)
+        for note in made.notes:
+            click.echo(f"warning: {note}", err=True)
+        click.echo(f"{folder}: a project with {made.circuit}\nIts README.md says what each file is. To run it:\n")
+        go = "" if Path(folder).samefile(".") else f"cd {shlex.quote(folder)}"
+        for command in filter(None, (go, made.first, "snakemake -c all")):
+            click.echo(f"  {command}")
+        report = Path(folder, "results", made.circuit.stem, "report.html")
+        click.echo(f"\nThe report will be {report}")
+
+
+@main.command()
+@click.argument("circuit", type=click.Path(), required=False)
 @click.option("--simulator/--no-simulator", default=True, help="Also ask NEST about the simulations.")
 @click.option("--json", "as_json", is_flag=True, help="Print mistakes and warnings as JSON, for editors and CI.")
 @click.pass_obj
-def check(debug: bool, circuit: str, simulator: bool, as_json: bool) -> None:
-    """Check a circuit description without running or writing anything; exit code 0 or 1."""
-    if as_json:
-        sys.exit(_check_as_json(circuit, simulator))
+def check(debug: bool, circuit: str | None, simulator: bool, as_json: bool) -> None:
+    """Check a circuit description without running or writing anything; exit code 0 or 1.
+
+    CIRCUIT is by default the one that config/config.yaml names.
+    """
     with _mistakes_shown(debug):
+        circuit = circuit or _configured()
+        if as_json:
+            sys.exit(_check_as_json(circuit, simulator))
         from snakefold.workflow import warn
 
         loaded, plan, warnings = _checked(circuit, simulator)
@@ -103,14 +133,10 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
     if circuit is not None and circuit.startswith("-"):
         circuit, arguments = None, (circuit, *arguments)
     with _mistakes_shown(debug):
-        from importlib.util import find_spec
-
         from snakefold import results
-        from snakefold.errors import UserError
         from snakefold.workflow import ask_simulator, plan_for, warn
 
-        if find_spec("snakemake") is None:
-            raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
+        _ask_for_snakemake()
         snakefile = _snakefile()
         config = _config(snakefile, circuit, arguments)
         plan = plan_for(config)
@@ -124,12 +150,56 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
             a.startswith(("-c", "-j", "--cores", "--jobs", "--profile", "--workflow-profile")) for a in arguments
         ):
             arguments = (*arguments, "--cores", "all")
-        settings = [f"{key}={value}" for key, value in config.items() if value is not None]
+        settings = _settings(config)
         if unreachable and not dry:
             warn(unreachable)
             if code := _waited_for([*command, "validated", *arguments, "--config", *settings]):
                 sys.exit(code)
         sys.exit(_waited_for([*command, *arguments, "--config", *settings]))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("circuit", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with every job.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, ...]) -> None:
+    """Say what a run would make, cost and run again, and why; exit code 1 if the disk is too small.
+
+    Nothing is run or written. ARGUMENTS are those of `snakefold run`.
+    """
+    if circuit is not None and circuit.startswith("-"):
+        circuit, arguments = None, (circuit, *arguments)
+    with _mistakes_shown(debug, ending=""):
+        import json
+
+        from snakefold.dryrun import planned
+        from snakefold.outlook import Outlook
+        from snakefold.workflow import plan_for, warn
+
+        _ask_for_snakemake()
+        snakefile = _snakefile()
+        config = _config(snakefile, circuit, arguments)
+        made = plan_for(config)
+        outlook = Outlook.of(made, planned(["-s", str(snakefile), *arguments, "--config", *_settings(config)]))
+        warn(made.warnings)
+        click.echo(json.dumps(outlook.json(), indent=2) if as_json else outlook.text())
+        if refused := outlook.refused():
+            raise refused
+
+
+def _ask_for_snakemake() -> None:
+    from importlib.util import find_spec
+
+    from snakefold.errors import UserError
+
+    if find_spec("snakemake") is None:
+        raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
+
+
+def _settings(config: dict) -> list[str]:
+    """Return the workflow's keys as arguments of --config."""
+    return [f"{key}={value}" for key, value in config.items() if value is not None]
 
 
 def _waited_for(command: list[str]) -> int:
@@ -146,8 +216,26 @@ def _waited_for(command: list[str]) -> int:
 
 
 def _snakefile() -> Path:
+    from snakefold.installation import SNAKEFILE
+
     here = Path("Snakefile")
-    return here if here.is_file() else Path(__file__).resolve().parents[2] / "Snakefile"
+    return here if here.is_file() else SNAKEFILE
+
+
+def _configured() -> str:
+    """Return the circuit that config/config.yaml of this folder names.
+
+    Raises
+    ------
+    UserError : there is no such file or key
+    """
+    from snakefold.errors import UserError
+
+    file = Path("config/config.yaml")
+    circuit = _config(_snakefile(), None, ()).get("circuit") if file.is_file() else None
+    if not isinstance(circuit, str):
+        raise UserError("names no circuit; say which: snakefold check CIRCUIT", where=str(file))
+    return circuit
 
 
 def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) -> dict:
@@ -219,6 +307,26 @@ def salvage(debug: bool, results: str, simulation: str, output: str) -> None:
 
 @main.command()
 @RESULTS
+@click.argument("to", metavar="|".join(FORMATS), type=click.Choice(FORMATS))
+@click.argument("output", type=click.Path())
+@click.option("--simulation", help="Name of the simulation, where there are several.")
+@click.option("--force", is_flag=True, help="Replace an export that is there.")
+@click.pass_obj
+def export(debug: bool, results: str, to: str, output: str, simulation: str | None, force: bool) -> None:
+    """Write finished results in the formats of other tools.
+
+    nwb, nix: a simulation's spikes and reports, with what its cells are, as NWB, or as NIX for Neo. sonata: a folder
+    with the circuit as one node population per region, with weights and delays as edge columns.
+    """
+    with _mistakes_shown(debug, ending=""):
+        from snakefold.export.ways import export
+
+        for line in export(results, to, output, simulation, force):
+            click.echo(line)
+
+
+@main.command()
+@RESULTS
 @click.pass_obj
 def cancel(debug: bool, results: str) -> None:
     """Cancel the jobs that killed runs of a circuit have left, here or in SLURM; RESULTS is the circuit's folder."""
@@ -232,6 +340,22 @@ def cancel(debug: bool, results: str) -> None:
         if left:
             raise UserError(f"no squeue here; do this where SLURM is, as on {left[0].host}", where=results)
         click.echo(f"{n} jobs cancelled")
+
+
+@main.command()
+@RESULTS
+@click.option("--follow", is_flag=True, help="Go on until the run ends.")
+@click.pass_obj
+def status(debug: bool, results: str, follow: bool) -> None:
+    """Show what a run is doing, or how the last one ended, from any terminal or node that sees RESULTS."""
+    with _mistakes_shown(debug, ending=""):
+        from snakefold.progress.status import follow as followed
+        from snakefold.progress.status import status as now
+
+        if follow:
+            followed(results)
+        else:
+            click.echo("\n".join(now(results)))
 
 
 @main.command()
@@ -251,18 +375,22 @@ def cost(debug: bool, results: str) -> None:
 
 @main.command()
 @click.argument("circuit", type=click.Path(), required=False)
-@click.option("--markdown", is_flag=True, help="Print the reference of all keys instead.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the reference of all keys instead.")
+@click.option("--list", "form", flag_value="list", help="Print the list of all components instead.")
 @click.pass_obj
-def schema(debug: bool, circuit: str | None, markdown: bool) -> None:
+def schema(debug: bool, circuit: str | None, form: str | None) -> None:
     """Print the JSON Schema of circuit descriptions, with all components that are installed, and those of CIRCUIT."""
     import json
 
     from snakefold.circuit import schema as circuit_schema
     from snakefold.loading import components_of
-    from snakefold.reference import reference
+    from snakefold.reference import overview, reference
 
     with _mistakes_shown(debug, ending=""), components_of(circuit):
-        text = reference() if markdown else json.dumps(circuit_schema(), indent=2) + "\n"
+        if form is None:
+            text = json.dumps(circuit_schema(), indent=2) + "\n"
+        else:
+            text = reference() if form == "markdown" else overview()
     click.echo(text, nl=False)
 
 

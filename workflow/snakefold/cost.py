@@ -59,12 +59,44 @@ def of_logs(results: str | Path) -> dict[str, Cost]:
     costs: dict[str, Cost] = {}
     logs = Path(results, "logs")
     for path in sorted(logs.rglob("*.log")):
-        found = _COST.findall(path.read_text(encoding="utf-8", errors="replace"))
-        if found:
+        if job := of_log(path):
             phase = path.relative_to(logs).parts[0]
-            job = Cost(1, sum(float(c) for c, _ in found), sum(float(m) for _, m in found))
             costs[phase] = costs.get(phase, Cost()) + job
     return costs
+
+
+def of_benchmarks(results: str | Path, failed: Mapping[str, int] | None = None) -> dict[str, Cost]:
+    """Return the cost by phase of the latest jobs, as Snakemake measures them with their start; a figure it lacks is 0.
+
+    Parameters
+    ----------
+    failed : phase -> attempts that failed
+    """
+    costs: dict[str, Cost] = {}
+    measured = Path(results, "benchmarks")
+    for path in sorted(measured.rglob("*.tsv")):
+        names, *rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()] or [[]]
+        for row in rows[-1:]:
+            cells = dict(zip(names, row, strict=False))
+            seconds, mb, cpu = (_measured(cells.get(key)) for key in ("s", "max_rss", "cpu_time"))
+            phase = path.relative_to(measured).parts[0]
+            costs[phase] = costs.get(phase, Cost()) + Cost(1, cpu, mb, seconds)
+    for phase, n in (failed or {}).items():
+        costs[phase] = costs.get(phase, Cost()) + Cost(failed=n)
+    return costs
+
+
+def _measured(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0  # "NA", of a job that was too short
+
+
+def of_log(path: Path) -> Cost | None:
+    """Return the cost of the job of a log, its ranks added up; None where the log does not end with it."""
+    found = _COST.findall(path.read_text(encoding="utf-8", errors="replace"))
+    return Cost(1, sum(float(c) for c, _ in found), sum(float(m) for _, m in found)) if found else None
 
 
 def of_slurm(results: str | Path) -> dict[str, Cost]:

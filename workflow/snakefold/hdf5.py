@@ -31,7 +31,7 @@ def create(path: str | Path, schema: str, digest: str) -> Iterator[h5py.File]:
     ------
     UserError : the folder cannot be written or the disk is full
     """
-    with _whole_or_absent(Path(path)) as temporary, _writes_noticed() as failed:
+    with whole_or_absent(Path(path)) as temporary, _writes_noticed() as failed:
         file = h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False)
         try:
             file.attrs["snakefold_schema"] = schema
@@ -92,12 +92,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all, as `create` does for HDF5."""
-    with _whole_or_absent(Path(path)) as temporary:
+    with whole_or_absent(Path(path)) as temporary:
         temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
-def _whole_or_absent(path: Path) -> Iterator[Path]:
+def whole_or_absent(path: Path) -> Iterator[Path]:
     """Give a temporary name beside a file, and after the block sync what was written there and rename it."""
     temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.part")
     try:

@@ -127,6 +127,18 @@ def cancel(results: str | Path, *, elsewhere: bool = False) -> tuple[int, list[R
     return n, left
 
 
+def left_by(results: str | Path, run: Run) -> int:
+    """Return how many jobs of a run wait or run, in SLURM or on this host, whether or not the run itself lives.
+
+    Raises
+    ------
+    UserError : SLURM does not answer
+    """
+    processes = _processes(results, run)
+    submitted = _jobs(run) if shutil.which("squeue") else []
+    return len(submitted) + sum(parent not in processes for parent in processes.values())
+
+
 def _end_processes(results: str | Path, run: Run) -> int:
     """End the jobs of a run on this host, which commit what they have before, and return how many they were."""
     before = _processes(results, run)

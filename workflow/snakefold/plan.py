@@ -52,7 +52,12 @@ class Placement:
 
 @dataclass(frozen=True)
 class Connection:
-    """How a connectivity strategy runs: its edge sets, in how many jobs, and the cells, edges and shapes it reads."""
+    """How a connectivity strategy runs: its edge sets, in how many jobs, and the cells, edges and shapes it reads.
+
+    Attributes
+    ----------
+    column_bytes : of the further columns of one of its edges
+    """
 
     sets: dict[str, tuple[str, str]]
     sources: tuple[str, ...]
@@ -63,6 +68,7 @@ class Connection:
     reads: tuple[str, ...]
     morphologies: tuple[str, ...]
     direct: bool
+    column_bytes: int
 
     @property
     def cell_types(self) -> list[str]:
@@ -89,6 +95,21 @@ class Hook:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """How many cells or synapses there will be.
+
+    Attributes
+    ----------
+    mean, sd : what is expected, and its standard deviation; 0 where it is exact
+    known : whether that follows from the description; else it is an estimate
+    """
+
+    mean: float
+    sd: float = 0.0
+    known: bool = True
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that the rules need to know of a circuit, from which the same DAG follows in every process.
 
@@ -97,6 +118,7 @@ class Plan:
     modules : extension modules that are compiled, by name
     libraries : of each simulation, those of its extension modules that are files, in their order
     expected_rates : of each simulation that states some, the rates that the report compares with, Hz, by cell type
+    cells, synapses : how many of each cell type and edge set
     """
 
     circuit: str
@@ -113,6 +135,8 @@ class Plan:
     expected_rates: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     needs: dict[str, Needs]
+    cells: dict[str, Amount]
+    synapses: dict[str, Amount]
 
     # Where things lie
 
@@ -200,7 +224,8 @@ class Plan:
     def final_files(self) -> list[str]:
         """Return every final file."""
         simulated = [file for name in self.simulations for file in self.simulation_outputs(name)]
-        return [self.path("parse.h5"), *self.circuit_files(), *simulated, self.path("report.html")]
+        reported = map(self.path, ("report.html", "verdicts.json", "ro-crate-metadata.json"))
+        return [self.path("parse.h5"), *self.circuit_files(), *simulated, *reported]
 
     def files_behind_circuit(self) -> list[str]:
         """Return the files that stay and that the circuit is made from: its parts, and stages before hooks.
@@ -249,18 +274,21 @@ class Plan:
         for key in ("parts", "modules"):
             made[key] = {k: Part(v["slice"], v["files"], tuple(v["inputs"])) for k, v in tree[key].items()}
         made["libraries"] = _tuples(tree["libraries"])
-        for key, what in (("placements", Placement), ("connections", Connection), ("needs", Needs)):
+        kinds = {"placements": Placement, "connections": Connection, "needs": Needs}
+        kinds |= {"cells": Amount, "synapses": Amount}
+        for key, what in kinds.items():
             made[key] = {name: what(**_tuples(fields)) for name, fields in tree[key].items()}
         for key in ("after_placement", "after_connectivity"):
             made[key] = {name: Hook(**_tuples(fields)) for name, fields in tree[key].items()}
         return cls(**_tuples(made))
 
     def freeze(self) -> Path:
-        """Write the plan and its slices, each under its digest, and return the plan's file."""
+        """Write the plan and its slices, each under its digest, and return the plan's file, the newest of all."""
         for digest, slice_ in self.slices().items():
             _write_once(Path(self.slice_file(digest)), canonical(slice_))
         path = Path(self.path(".plan", f"{self.digest}.json"))
         _write_once(path, canonical(self.to_json()))
+        path.touch()
         return path
 
     def slices(self) -> dict[str, dict]:

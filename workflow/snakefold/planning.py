@@ -7,7 +7,7 @@ from math import nan
 
 import numpy as np
 
-from snakefold import components, hdf5, needs
+from snakefold import amounts, components, hdf5, needs
 from snakefold.circuit import Circuit, Loaded, Measures, order_of
 from snakefold.config.context import BuildContext, building
 from snakefold.config.nodes import Node
@@ -22,7 +22,7 @@ from snakefold.needs import Needs
 from snakefold.nest import modules
 from snakefold.placement.counts import partitions_of
 from snakefold.placement.strategy import PlacementStrategy
-from snakefold.plan import Connection, Hook, Part, Placement, Plan
+from snakefold.plan import Amount, Connection, Hook, Part, Placement, Plan
 from snakefold.slices import canonical, named_files
 from snakefold.topology.tiles import number_of_tiles
 from snakefold.topology.voxels import Voxels
@@ -57,7 +57,9 @@ def make(
     measures = {name: loaded.measures(name, guessing) for name in circuit.placement}
     placements = {name: _placement(loaded, name, tiles, parts, measures[name]) for name in sorted(circuit.placement)}
     after_placement = _hooks(circuit.after_placement, "after_placement", _of_cells(circuit), circuit, parts)
-    connections = {name: _connection(loaded, name, tiles, parts) for name in sorted(circuit.connectivity)}
+    cells = amounts.cells(loaded)
+    synapses = amounts.synapses(loaded, guessing)
+    connections = {name: _connection(loaded, name, tiles, parts, synapses) for name in sorted(circuit.connectivity)}
     after_connectivity = _hooks(circuit.after_connectivity, "after_connectivity", circuit.effects(), circuit, parts)
     plan = Plan(
         circuit=document.sources[0].path,
@@ -73,7 +75,9 @@ def make(
         libraries={},
         expected_rates={name: rates for name in chosen if (rates := circuit.simulations[name].expected_rates)},
         warnings=tuple(str(w) for w in loaded.warnings),
-        needs=_needs(loaded, placements, connections, parts, measures),
+        needs=_needs(loaded, placements, connections, synapses, measures),
+        cells=cells,
+        synapses=amounts.after_hooks(synapses, circuit),
     )
     _add_modules(plan, circuit)
     if simulated:
@@ -85,7 +89,7 @@ def _needs(
     loaded: Loaded,
     placements: dict[str, Placement],
     connections: dict[str, Connection],
-    parts: dict[str, Part],
+    synapses: dict[str, Amount],
     measures: dict[str, Measures],
 ) -> dict[str, Needs]:
     """Return what jobs need.
@@ -102,23 +106,29 @@ def _needs(
         n, strategy = sum(measures[name][0].values()), circuit.placement[name]
         cost_s = strategy.cost_s(*measures[name]) / placement.tiles
         made[f"place/{name}"] = needs.placing(n / placement.tiles, cost_s, strategy.bytes_per_cell)
-    n_edges = {}
     for name, connection in connections.items():
-        strategy, expected = circuit.connectivity[name], parts[f"connect/{name}"].slice["expected"]
-        for edge_set, pair in connection.sets.items():
-            known = expected[edge_set]
-            n_edges[edge_set] = known[0] if known else strategy.guess(pair, n_cells) or needs.UNKNOWN_EDGES
-        n = sum(n_edges[s] for s in connection.sets) / connection.tiles
+        strategy, n = circuit.connectivity[name], [synapses[s].mean / connection.tiles for s in connection.sets]
         cells = sum(n_cells.get(t, 0) for t in connection.cell_types)
-        n_bytes = sum(np.dtype(kind).itemsize for kind in strategy.columns.values())
-        made[f"connect/{name}"] = needs.connecting(n, cells, strategy.cost_per_edge_s, n_bytes)
+        held = max(n, default=0.0) if connection.direct else sum(n)  # final files are written one after the other
+        cost_s, n_bytes = strategy.cost_per_edge_s, connection.column_bytes
+        made[f"connect/{name}"] = needs.connecting(sum(n), held, cells, cost_s, n_bytes)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
     for name, simulation in circuit.simulations.items():
-        cells = sum(n_cells.get(t, 0) for t in simulation.cell_models)
+        models = {t: (n_cells.get(t, 0), str(model.model)) for t, model in simulation.cell_models.items()}
+        connected = [s for s, of in synapses.items() if _simulated(s, circuit, simulation)]
         made[f"simulate/{name}"] = needs.simulating(
-            cells, sum(n_edges.values()), simulation.duration, simulation.resolution
+            list(models.values()),
+            sum(synapses[s].mean for s in connected),
+            simulation.duration,
+            simulation.resolution,
+            extended=bool(simulation.modules),
         )
     return made
+
+
+def _simulated(edge_set: str, circuit: Circuit, simulation) -> bool:
+    owner = next(name for name, strategy in circuit.connectivity.items() if edge_set in strategy.edge_sets())
+    return not {edge_set, owner}.isdisjoint(simulation.connection_models)
 
 
 def _parse_part(loaded: Loaded) -> Part:
@@ -226,12 +236,13 @@ def _n_chunks(loaded: Loaded, strategy) -> float:
     return n
 
 
-def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part]) -> Connection:
+def _connection(
+    loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part], synapses: dict[str, Amount]
+) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
     sets, n_cells = strategy.edge_sets(), loaded.n_cells(guessed=True)
     expected = {s: (nan, nan) if strategy.by_labels() else strategy.expected(pair, n_cells) for s, pair in sets.items()}
-    means = {s: mean for s, (mean, _) in expected.items()}
-    n_edges = sum(n if (n := means[s]) == n else strategy.guess(pair, n_cells) for s, pair in sets.items())
+    n_edges = sum(synapses[s].mean for s in sets)
     if not {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types} <= set(loaded.n_cells()):
         expected = dict.fromkeys(sets, (nan, 0.0))
     n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)
@@ -254,6 +265,7 @@ def _connection(loaded: Loaded, name: str, tiles: int | None, parts: dict[str, P
         reads=tuple(sorted({s for other in strategy.dependencies() for s in circuit.connectivity[other].edge_sets()})),
         morphologies=tuple(sorted({m for t in _shaped(strategy) for m in circuit.morphologies_on(t)})),
         direct=n_tiles == 1,
+        column_bytes=sum(np.dtype(kind).itemsize for kind in strategy.columns.values()),
     )
 
 

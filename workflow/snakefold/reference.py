@@ -1,6 +1,7 @@
-"""The reference of every key of a circuit description, as Markdown, from the declarations of all that is installed."""
+"""What a description can have, as Markdown, from the declarations of all that is installed: keys, components."""
 
 import json
+import re
 
 from snakefold import components
 from snakefold.circuit import Circuit
@@ -14,6 +15,13 @@ every key of a description; it is written by `snakefold schema --markdown` from 
 A number may be an expression of `variables`, as in `= 20683 * scale`. `{$ref: "file#/pointer", ...}` takes over the
 mapping it points to, merged with what stands beside it; `{$import: {ref: ..., values: [...]}}` takes over named keys.
 """
+_LIST_HEAD = """# List of components
+
+Everything that a circuit description can name, by its shortest name, with a link to its keys. The names of the BSB
+mean the same. This page is written by `snakefold schema --list`; [components of your own](COMPONENTS.md) are on it
+where they are installed.
+"""
+_REFERENCE = "../config/README.md"
 _KINDS = {
     "file": "A file known by name (`files`)",
     "partition": "A partition (`partitions`)",
@@ -50,6 +58,29 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+def overview() -> str:
+    """Return the list of all components: a table for each kind, linked to the reference as seen from docs/."""
+    parts = [_LIST_HEAD]
+    for kind, title in _KINDS.items():
+        rows = []
+        for names, cls in components.installed(kind):
+            anchor = re.sub(r"[^\w -]", "", f"{title}: {names[0]}".lower()).replace(" ", "-")
+            rows.append(f"| [`{names[0]}`]({_REFERENCE}#{anchor}) | {_doc(cls)} |")
+        rows += [f"| `{name}` | Not yet supported. |" for name in _later(kind)]
+        if rows:
+            parts.append("\n".join([f"## {title.replace('`', '')}", "", "| name | |", "|---|---|", *rows, ""]))
+    return "\n".join(parts)
+
+
+def _later(kind: str) -> list[str]:
+    """Return the names of what is known by name only, without those of classes."""
+    return [name for name in components.LATER.get(kind, ()) if name.islower()]
+
+
+def _doc(cls: type[Node]) -> str:
+    return " ".join((cls.__doc__ or "").split("\n\n")[0].split()).replace("|", "\\|")
+
+
 def _aliases(cls: type[Node], names: list[str]) -> str:
     others = f" (also: {', '.join(f'`{name}`' for name in names[1:])})" if len(names) > 1 else ""
     return f"`{cls.chosen_by}: {names[0]}`{others}"
@@ -60,9 +91,8 @@ def _add(parts: list[str], cls: type[Node], title: str, aliases: str, done: set[
     if cls in done:
         return
     done.add(cls)
-    doc = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
     rows = ["| key | value | unit | default | |", "|---|---|---|---|---|", *map(_row, cls.attributes())]
-    parts.append("\n".join([f"## {title}", "", *([aliases, ""] if aliases else []), doc, "", *rows, ""]))
+    parts.append("\n".join([f"## {title}", "", *([aliases, ""] if aliases else []), _doc(cls), "", *rows, ""]))
     for attribute in cls.attributes():
         for inner in attribute.type.nodes():
             _add(parts, inner, f"{inner.__name__} (`{attribute.key}`)", "", done)

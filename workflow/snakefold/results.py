@@ -93,13 +93,18 @@ def _recorded(file: str) -> bool:
     return False
 
 
-def _slice_digest(file: str) -> str | None:
-    """Return the digest of the slice that a part was built from; None where it cannot be read."""
+def slice_built(file: str) -> dict | None:
+    """Return the slice that a part was built from; None where there is none, or it cannot be read."""
     try:
         with h5py.File(file, "r") as built:
-            return digest_of(json.loads(built["slice"].asstr()[()]))
+            return json.loads(built["slice"].asstr()[()])
     except (OSError, KeyError, ValueError, TypeError):
         return None
+
+
+def _slice_digest(file: str) -> str | None:
+    slice_ = slice_built(file)
+    return None if slice_ is None else digest_of(slice_)
 
 
 def claim(folder: str, circuit: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from snakefold import leftovers, results
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
+from snakefold.installation import BUNDLED, ROOT, folder_of_library
 from snakefold.launcher import TASKS
 from snakefold.leftovers import FROZEN, this_process
 from snakefold.loading import BrokenCircuit, load
@@ -23,9 +24,11 @@ from snakefold.nest.modules import located
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, thaw
 from snakefold.planning import make, simulation_slices
+from snakefold.report import verdicts
 from snakefold.scheduling import Profile
 
-SCHEMA = Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml"
+SHOWN = 10  # warnings of one kind
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 def plan_for(config: dict) -> Plan:
@@ -85,6 +88,15 @@ def checked(config: dict) -> dict:
     if wrong:
         raise UserError(wrong)
     return keys
+
+
+def out_of_bounds(plan: Plan) -> list[str]:
+    """Return warnings of what the report has found out of bounds."""
+    path = Path(plan.path(verdicts.FILE))
+    wrong = verdicts.out_of_bounds(verdicts.read_verdicts(path)) if path.is_file() else []
+    return [f"out of bounds: {line}" for line in wrong[:SHOWN]] + (
+        [f"out of bounds: {len(wrong) - SHOWN} more, see {plan.path('report.html')}"] if len(wrong) > SHOWN else []
+    )
 
 
 def _schema() -> dict:
@@ -184,10 +196,12 @@ def check_ranks(plan: Plan, profile: Profile) -> None:
         raise UserError(wrong).located(plan.locate)
 
 
-def job_environment(library: Path) -> None:
-    """Set what every job inherits: the library beside the workflow, and no threads of linear algebra."""
-    others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(library)]
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(library), *others])
+def job_environment(deployment: Iterable[object]) -> None:
+    """Set what jobs inherit: where this library is, if their Python does not know, and no threads of linear algebra."""
+    if not BUNDLED or with_conda(deployment):
+        library = str(folder_of_library())
+        others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != library]
+        os.environ["PYTHONPATH"] = os.pathsep.join([library, *others])
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 

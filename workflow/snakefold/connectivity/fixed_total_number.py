@@ -26,6 +26,7 @@ class FixedTotalNumber(ConnectivityStrategy):
     """Draws a fixed number of synapses for each pair of types, source and target cell uniformly and independently."""
 
     algorithm_version: ClassVar[int] = 1
+    cost_per_edge_s: ClassVar[float] = 2e-7
 
     probability = Attribute(
         types.PairTableOf(types.number(min=0, max=1)),

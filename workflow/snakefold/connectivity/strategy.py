@@ -14,6 +14,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
+from snakefold.connectivity.sample import Sample
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.morphology.morphology import Morphology
 from snakefold.rng import drawn_with
@@ -215,6 +216,10 @@ class ConnectivityStrategy(Node):
     def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
         """Return about how many synapses a pair of types will have where `expected` cannot tell, to choose tiles by."""
         return 0.0
+
+    def of_a_pair(self, pair: Pair, sample: Sample) -> float:
+        """Return about how many synapses a pair of cells has, by a sample of them; NaN to go by `guess`."""
+        return float("nan")
 
     def dependencies(self) -> list[str]:
         """Return the strategies whose edge sets it reads: they are in `Given.edges`."""

@@ -131,7 +131,7 @@ def connect(inputs: Inputs, tile: int, journal: str | Path, output: str | Path =
     units = compute.units[first:last]
     keys = [f"{block}/{name}" for (block, _), name in zip(units, names([chunk for _, chunk in units]), strict=True)]
     book = Journal(journal, connecting.digest)
-    made = fanout.run(keys, lambda i: compute(first + i), book, f"connect {connecting.name}")
+    made = fanout.run(keys, lambda i: compute(first + i), book, f"connect {connecting.name}", of="synapses")
     if made is None:
         return
     build.check_current(connecting)

@@ -12,7 +12,7 @@ import os
 import shutil
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -150,11 +150,8 @@ def records(path: Path) -> Iterator[tuple[str, Arrays]]:
     except FileNotFoundError:  # its job has just finished
         return
     with file:
-        while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            magic, n_header, n_payload, checksum = _HEAD.unpack(head)
-            left = os.fstat(file.fileno()).st_size - file.tell()
-            if magic != _MAGIC or n_header + n_payload > left:
-                return
+        while (head := _head(file)) is not None:
+            n_header, n_payload, checksum = head
             header, payload = file.read(n_header), file.read(n_payload)
             if hashlib.blake2b(header + payload, digest_size=16).digest() != checksum:
                 return
@@ -164,3 +161,35 @@ def records(path: Path) -> Iterator[tuple[str, Arrays]]:
                 array = np.frombuffer(payload, dtype, count=int(np.prod(shape)), offset=at).reshape(shape)
                 arrays[name], at = array, at + array.nbytes
             yield key, arrays
+
+
+def sizes(path: Path, offset: int = 0) -> tuple[dict[str, int], int]:
+    """Return the rows of every whole record of one file after an offset, by key, and where the next one will begin.
+
+    No payload is read, so that this costs little while the file's job runs.
+    """
+    found: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+        file.seek(offset)
+        while (head := _head(file)) is not None:
+            n_header, n_payload, _ = head
+            key, layout = json.loads(file.read(n_header))
+            found[key] = rows({name: shape for name, (_, shape) in layout.items()})
+            offset = file.seek(n_payload, os.SEEK_CUR)
+    return found, offset
+
+
+def rows(shapes: Mapping[str, Sequence[int]]) -> int:
+    """Return how many rows arrays called "<group>/<column>" have, of all groups together."""
+    groups = {name.rpartition("/")[0]: shape[0] for name, shape in shapes.items() if shape}
+    return sum(groups.values())
+
+
+def _head(file: BinaryIO) -> tuple[int, int, bytes] | None:
+    """Read the head of a record: the lengths of header and payload, and their checksum; None if it is not whole."""
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return None
+    magic, n_header, n_payload, checksum = _HEAD.unpack(head)
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    return None if magic != _MAGIC or n_header + n_payload > left else (n_header, n_payload, checksum)

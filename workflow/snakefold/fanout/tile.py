@@ -3,8 +3,12 @@
 from collections.abc import Callable
 
 from snakefold.errors import Mistake, UserError
-from snakefold.fanout.journal import Arrays, Journal, records
+from snakefold.fanout.journal import Arrays, Journal, records, rows
 from snakefold.fanout.ranks import world
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def run(
@@ -12,7 +16,8 @@ def run(
     compute: Callable[[int], Arrays],
     journal: Journal,
     what: str,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = _say,
+    of: str = "rows",
 ) -> list[Arrays] | None:
     """Return the arrays of each chunk of a tile, in order; on ranks other than 0, None.
 
@@ -22,6 +27,8 @@ def run(
     compute : the arrays of the i-th chunk
     journal : where finished chunks are committed, also when a chunk fails
     what : what is done to chunks, for messages, as in "place granule_placement"
+    log : takes the first and the last line, from which progress is read (snakefold.progress.counts)
+    of : what the rows of a chunk are, as in "cells"
 
     Raises
     ------
@@ -58,8 +65,10 @@ def run(
         done |= records(path)
     if lost := [key for key in keys if key not in done]:
         raise UserError(f"{what}: {len(lost)} chunks of other ranks cannot be read, chunk {lost[0]} among them")
-    log(f"{what}: done, {len(keys)} chunks")
-    return [done[key] for key in keys]
+    made = [done[key] for key in keys]
+    n_rows = sum(rows({name: array.shape for name, array in arrays.items()}) for arrays in made)
+    log(f"{what}: done, {len(keys)} chunks, {n_rows} {of}")
+    return made
 
 
 def _compute(compute: Callable[[int], Arrays], i: int, what: str) -> Arrays:

@@ -123,8 +123,18 @@ def _own_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
+def can_compile() -> bool:
+    """Return whether models in NESTML can be compiled here, as far as tools tell."""
+    with _own_environment():
+        return has_nestml() and not _missing_tools()
+
+
+def _missing_tools() -> list[str]:
+    return [tool for tool in _TOOLS if shutil.which(tool) is None]
+
+
 def _check_tools(source: Path) -> None:
-    if missing := [tool for tool in _TOOLS if shutil.which(tool) is None]:
+    if missing := _missing_tools():
         packages = " ".join(_TOOLS[tool] for tool in missing)
         also = f", or {EXTRA}" if missing == ["cmake"] else ""
         what = f"cannot be compiled: {listed(missing)} not found; install them (Debian: apt install {packages}{also})"

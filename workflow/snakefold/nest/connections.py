@@ -20,6 +20,20 @@ Columns = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]  # source ids, ta
 Positions = Callable[[str], np.ndarray]
 
 
+def synapses_of(simulation: Mapping, edge_set: str, i: int, edges: Edges, positions: Positions) -> Iterator[Columns]:
+    """Yield those blocks of `synapses` that a simulation has for one of its synapses of an edge set.
+
+    Parameters
+    ----------
+    simulation : its slice, components restored
+    i : index of the synapse
+    """
+    connection = simulation["connections"][edge_set]
+    purpose = ("simulate", simulation["name"], "connection", edge_set, i)
+    seed = connection.get("seed", simulation["seed"])
+    return synapses(edges, connection["synapses"][i], purpose, seed, simulation["run"]["resolution"], positions)
+
+
 def synapses(
     edges: Edges, synapse: Mapping, purpose: tuple, seed: int, resolution: float, positions: Positions
 ) -> Iterator[Columns]:

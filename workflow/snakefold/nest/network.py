@@ -16,7 +16,7 @@ from snakefold.errors import Mistake, UserError, expects
 from snakefold.errors import Path as Where
 from snakefold.fanout.ranks import Alone
 from snakefold.nest import rules
-from snakefold.nest.connections import both_ways, collapsed, connect, synapses
+from snakefold.nest.connections import both_ways, collapsed, connect, synapses_of
 from snakefold.nest.devices import role_fault
 from snakefold.nest.distributions import draw
 from snakefold.nest.parameters import values
@@ -152,9 +152,7 @@ class Network:
                 with naming(self.nest, *where, "synapses", i):
                     model = self._synapse_model(synapse)
                     reciprocal = bool(self.nest.GetDefaults(model).get("requires_symmetric", False))
-                    purpose = ("simulate", self.name, "connection", name, i)
-                    seed = connection.get("seed", self.seed)
-                    blocks = synapses(file, synapse, purpose, seed, self.header.resolution, self._positions)
+                    blocks = synapses_of(self.simulation, name, i, file, self._positions)
                     if reciprocal:
                         blocks = both_ways(blocks, source == target)
                     elif connection["multapses"] == "collapse":

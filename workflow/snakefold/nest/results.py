@@ -11,7 +11,7 @@ import snakefold
 from snakefold import hdf5
 from snakefold.nest.devices import report_file
 from snakefold.nest.recordings import Meter, Recording, read_samples, read_spikes, read_steps, sample_columns
-from snakefold.nest.targetting import SIMULATED, Chosen, has_node_sets, node_sets
+from snakefold.nest.targetting import RECORDED, SIMULATED, Chosen, has_node_sets, node_sets
 from snakefold.sonata.circuit import simulation_config
 from snakefold.sonata.reports import write_report
 from snakefold.sonata.spikes import write_spikes
@@ -95,3 +95,16 @@ def _write_reports(recording: Recording, meter: Meter, node_set: str, folder: Pa
             "unit": its_unit,
         }
     return reports
+
+
+def recorded_cells(folder: Path, config: Mapping) -> dict[str, np.ndarray]:
+    """Return population -> ids, rising, of the cells whose spikes were recorded, of those of which only some were.
+
+    Parameters
+    ----------
+    folder, config : of a simulation's results, and what simulation_config.json says
+    """
+    file = config.get("node_sets_file")  # where the simulation has node sets of its own
+    sets = json.loads((folder / Path(file).name).read_text(encoding="utf-8")) if file else {}
+    rules = {name.removeprefix(f"{RECORDED}/"): rule for name, rule in sets.items() if name.startswith(f"{RECORDED}/")}
+    return {name: np.unique(np.array(rule["node_id"], np.int64)) for name, rule in rules.items() if "node_id" in rule}

@@ -160,7 +160,7 @@ def place(
     chunks, counts = arrays["chunks"][which], arrays["counts"][:, which]
     compute = _Computer(placing, chunks, counts)
     book = Journal(journal, placing.digest)
-    made = fanout.run(names(chunks), compute, book, f"place {placing.built.slice['name']}")
+    made = fanout.run(names(chunks), compute, book, f"place {placing.built.slice['name']}", of="cells")
     if made is None:
         return
     build.check_current(placing)

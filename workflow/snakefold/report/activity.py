@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from snakefold import build
-from snakefold.nest.targetting import RECORDED
+from snakefold.nest.results import recorded_cells
 from snakefold.report.figures import Raster, Trace
 from snakefold.report.measures import Summary, allotted, among, irregularity, rates, sampled, summary, window
 from snakefold.sonata.reports import Report
@@ -96,7 +96,7 @@ def read_activity(
     run |= part.slice.get("run", {})
     spikes = {name: s for name, s in read_spikes(folder / "spikes.h5").items() if name in n_cells}
     n_recorded = {name: n_cells[name] for name in spikes}
-    for name, cells in _recorded(folder, config).items():
+    for name, cells in recorded_cells(folder, config).items():
         if name in spikes:
             spikes[name], n_recorded[name] = among(*spikes[name], cells), len(cells)
     models = part.slice.get("cells", {})
@@ -120,14 +120,6 @@ def read_activity(
 def _json(path: Path) -> dict:
     found = json.loads(path.read_text(encoding="utf-8"))
     return found if isinstance(found, dict) else {}
-
-
-def _recorded(folder: Path, config: dict) -> dict[str, np.ndarray]:
-    """Return population -> ids, rising, of the cells whose spikes were recorded, of those of which only some were."""
-    file = config.get("node_sets_file")  # where the simulation has node sets of its own
-    sets = _json(folder / Path(file).name) if file else {}
-    rules = {name.removeprefix(f"{RECORDED}/"): rule for name, rule in sets.items() if name.startswith(f"{RECORDED}/")}
-    return {name: np.unique(np.array(rule["node_id"], np.int64)) for name, rule in rules.items() if "node_id" in rule}
 
 
 def _population(

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snakefold.report.measures import Summary, integer_bins, outline
+from snakefold.report.distances import Falloff
+from snakefold.report.measures import Summary, integer_bins, outline, spread
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # After Okabe & Ito 2008 and Tol 2021, without what is pale on white: told apart with any colour vision.
@@ -94,8 +96,8 @@ def somata(positions: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> Pi
     points = np.concatenate([p for p in positions.values()] or [np.empty((0, 3))])
     paint = np.repeat([colour[name] for name in positions], [len(p) for p in positions.values()])
     order = np.argsort(-points[:, 1], kind="stable")
-    spread = np.ptp(points, axis=0) if len(points) else np.ones(3)
-    tall = float(spread[2] / spread[0]) if spread[0] > 0 else 1.0
+    wide = np.ptp(points, axis=0) if len(points) else np.ones(3)
+    tall = float(wide[2] / wide[0]) if wide[0] > 0 else 1.0
     height = float(np.clip(6.4 * tall + 0.6, 2.5, 6.0))
     with _figure(float(np.clip((height - 0.6) / max(tall, 0.01) + 1.2, 4.5, WIDTH)), height) as figure:
         axes = figure.add_subplot()
@@ -114,15 +116,16 @@ def matrix(sources: Sequence[str], targets: Sequence[str], counts: np.ndarray) -
     n, m = counts.shape
     side = float(np.clip(5.2 / max(n, m), 0.11, 0.5))
     written = max(n, m) <= 12
+    upright = m > 6 or max(map(len, targets), default=0) * _letter(side) > side * 0.9
     present = np.ma.masked_less(counts.astype(np.float64), 1)
     low, high = (float(present.min()), float(present.max())) if present.count() else (1.0, 1.0)
-    left, below = (0.085 * max(map(len, names)) * _fitting(side) / 9 for names in (sources, targets))
-    with _figure(m * side + left + (0.5 if written else 1.4), n * side + (below if m > 6 else 0.2) + 0.5) as figure:
+    left, below = (_letter(side) * max(map(len, names)) for names in (sources, targets))
+    with _figure(m * side + left + (0.5 if written else 1.4), n * side + (below if upright else 0.2) + 0.5) as figure:
         axes = figure.add_subplot()
         norm = LogNorm(low / 2.5, high * 1.001)  # the least is not white
         mesh = axes.pcolormesh(present, cmap="Blues", norm=norm, edgecolors="white", linewidth=0.6)
         axes.set_aspect("equal")
-        axes.set_xticks(np.arange(m) + 0.5, targets, rotation=90 if m > 6 else 0, fontsize=_fitting(side))
+        axes.set_xticks(np.arange(m) + 0.5, targets, rotation=90 if upright else 0, fontsize=_fitting(side))
         axes.set_yticks(np.arange(n) + 0.5, sources, fontsize=_fitting(side))
         axes.invert_yaxis()
         axes.tick_params(length=0)
@@ -140,14 +143,9 @@ def matrix(sources: Sequence[str], targets: Sequence[str], counts: np.ndarray) -
         return _picture(figure, alt)
 
 
-def in_degrees(degrees: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> Picture:
-    """Draw a histogram of the synapses per cell for each target type, MOST_PANELS at most.
-
-    Parameters
-    ----------
-    degrees : cell type -> (n,) int
-    """
-    names = list(degrees)[:MOST_PANELS]
+@contextlib.contextmanager
+def _panels(names: Sequence[str]) -> Iterator[tuple["Figure", dict[str, "Axes"]]]:
+    """Give a figure and a small panel of it for each name, which is its title."""
     columns = min(4, max(len(names), 1))
     rows = max(-(-len(names) // columns), 1)
     with _figure(WIDTH * (0.06 + 0.235 * columns), 1.55 * rows + 0.4) as figure:
@@ -155,18 +153,60 @@ def in_degrees(degrees: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> 
         for axes in panels[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, names, strict=False):
-            edges = integer_bins(degrees[name])
-            heights, _ = np.histogram(degrees[name], edges)
+            axes.set_title(name, fontsize=float(np.clip(180 / len(name), 5, 9)), loc="left")
+            axes.tick_params(labelsize=7.5)
+        yield figure, dict(zip(names, panels, strict=False))
+
+
+def degrees(of: Mapping[str, np.ndarray], end: str, colour: Mapping[str, str]) -> Picture:
+    """Draw a histogram of the synapses per cell for each type, MOST_PANELS at most.
+
+    Parameters
+    ----------
+    of : cell type -> (n,) int
+    end : "onto" or "from"
+    """
+    names = list(of)[:MOST_PANELS]
+    with _panels(names) as (figure, panels):
+        for name, axes in panels.items():
+            edges = integer_bins(of[name])
+            heights, _ = np.histogram(of[name], edges)
             axes.stairs(heights, edges, fill=True, color=colour[name])
             middle, half = (edges[0] + edges[-1]) / 2, max((edges[-1] - edges[0]) * 0.52, 3.0)
             axes.set_xlim(middle - half, middle + half)  # a single bar is a bar, not a wall
-            axes.set_title(name, fontsize=float(np.clip(180 / len(name), 5, 9)), loc="left")
             axes.locator_params(nbins=4, integer=True)
-            axes.tick_params(labelsize=7.5)
-        figure.supxlabel("synapses onto a cell", fontsize=9)
+        figure.supxlabel(f"synapses {end} a cell", fontsize=9)
         figure.supylabel("cells", fontsize=9)
-        means = ", ".join(f"{name} {degrees[name].mean():.1f}" for name in names if len(degrees[name]))
-        return _picture(figure, f"Histograms of synapses per cell, by target type. Means: {means or 'none'}.")
+        means = ", ".join(f"{name} {of[name].mean():.1f}" for name in names if len(of[name]))
+        return _picture(figure, f"Histograms of synapses {end} a cell, by its type. Means: {means or 'none'}.")
+
+
+def falloffs(curves: Mapping[str, Falloff], paint: Mapping[str, str]) -> Picture:
+    """Draw the synapses per pair of cells by the distance of their somata, a panel per edge set.
+
+    Parameters
+    ----------
+    paint : edge set -> colour
+    """
+    with _panels(list(curves)) as (figure, panels):
+        for name, axes in panels.items():
+            curve = curves[name]
+            axes.stairs(curve.per_pair, curve.edges, color=paint[name], lw=1.4)
+            axes.set(xlim=(0, curve.edges[-1]), ylim=(0, None if np.nansum(curve.per_pair) > 0 else 1))
+            axes.locator_params(nbins=4)
+            axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+            axes.yaxis.get_offset_text().set_fontsize(7)
+        figure.supxlabel("distance of the somata (µm)", fontsize=9)
+        figure.supylabel("synapses per pair", fontsize=9)
+        peaks = ", ".join(f"{name} {_peak(curve)}" for name, curve in curves.items())
+        return _picture(figure, f"Synapses per pair of cells by the distance of their somata. Most: {peaks}.")
+
+
+def _peak(curve: Falloff) -> str:
+    if not np.nansum(curve.per_pair) > 0:
+        return "nowhere"
+    at = int(np.nanargmax(curve.per_pair))
+    return f"{curve.per_pair[at]:.2g} at {curve.edges[at]:.0f} to {curve.edges[at + 1]:.0f} µm"
 
 
 @dataclass(frozen=True)
@@ -206,10 +246,15 @@ def raster(spikes: Raster, colour: Mapping[str, str]) -> Picture:
             axes.set(xlim=(start, stop), ylim=(total - 0.5, -0.5), xlabel="time (ms)")
             axes.locator_params(axis="x", nbins=5)
         middles = (first[1:] + first[:-1] - 1) / 2
-        inch = (height - 0.6) / max(len(middles), 1)
-        panels[0].set_yticks(middles, list(spikes.rows), fontsize=_fitting(inch))
+        inch = min((height - 0.6) / max(len(middles), 1), 0.14)
+        beside = spread(middles, inch / (height - 0.6) * total, 0.0, total - 1.0)
+        panels[0].set_yticks(beside, list(spikes.rows), fontsize=_fitting(inch))
+        for middle, label in zip(middles, beside, strict=True):  # from a name to its rows, which may be too few for it
+            line = {"transform": panels[0].get_yaxis_transform(), "clip_on": False, "color": "#667085", "lw": 0.6}
+            panels[0].plot([-0.03, 0], [label, middle], **line)
         for axes in panels:
             axes.tick_params(axis="y", length=0)
+        panels[0].tick_params(axis="y", pad=14)
         parts = " and ".join(f"{start:g} to {stop:g} ms" for start, stop in spikes.spans)
         rows = ", ".join(f"{name} {n}" for name, n in spikes.rows.items())
         return _picture(figure, f"Spikes over time, {parts}, a row per cell. Cells shown: {rows}.", "png")
@@ -223,12 +268,12 @@ def bars(rates: Mapping[str, Summary], irregularity: Mapping[str, Summary], colo
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, of, label in ((left, rates, "rate (spikes/s)"), (right, irregularity, "CV of ISI")):
             means = np.nan_to_num([of[name].mean for name in names])
-            spread = np.nan_to_num([of[name].sd for name in names])
-            shown = np.minimum(spread, means), spread  # whiskers end at 0
+            sds = np.nan_to_num([of[name].sd for name in names])
+            shown = np.minimum(sds, means), sds  # whiskers end at 0
             axes.barh(np.arange(len(names)), means, 0.72, color=[colour[name] for name in names])
             for ink, width in (("white", 2.6), ("#1d2433", 0.9)):  # seen on any colour
                 axes.errorbar(means, np.arange(len(names)), xerr=shown, fmt="none", ecolor=ink, elinewidth=width)
-            axes.set(xlabel=label, xlim=(0, None if (means + spread).any() else 1))
+            axes.set(xlabel=label, xlim=(0, None if (means + sds).any() else 1))
             axes.tick_params(axis="y", length=0)
         left.set_yticks(np.arange(len(names)), names, fontsize=_fitting(inch))
         left.set_ylim(len(names) - 0.4, -0.6)
@@ -268,6 +313,11 @@ def short(number: float) -> str:
         if number >= size * 0.9995:
             return f"{number / size:.1f}{letter}" if number < 9.95 * size else f"{number / size:.0f}{letter}"
     return f"{number:.0f}"
+
+
+def _letter(inch: float) -> float:
+    """Return about how wide a letter is, inch, where lines are `inch` apart."""
+    return 0.085 * _fitting(inch) / 9
 
 
 def _fitting(inch: float) -> float:

@@ -125,6 +125,22 @@ def integer_bins(values: np.ndarray, most: int = 40) -> np.ndarray:
     return low - 0.5 + width * np.arange(-(-(high - low + 1) // width) + 1)
 
 
+def spread(at: np.ndarray, least: float, low: float, high: float) -> np.ndarray:
+    """Return (n,) rising places near `at` that are at least `least` apart, between low and high if these have room.
+
+    Those nearest in the sense of least squares: an isotonic regression of at - least * (0, 1, 2, ...), by pooling.
+    """
+    steps = least * np.arange(len(at))
+    pools: list[list[float]] = []  # mean, size
+    for value in np.asarray(at, np.float64) - steps:
+        pools.append([float(value), 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (mean, n), (other, m) = pools.pop(), pools.pop()
+            pools.append([(mean * n + other * m) / (n + m), n + m])
+    means = np.repeat([mean for mean, _ in pools], [int(n) for _, n in pools])
+    return np.clip(means, low, max(low, high - (steps[-1] if len(at) else 0.0))) + steps
+
+
 def outline(times: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return at most `most` of (n,) times and values: the lowest and the highest of each stretch, as a line shows."""
     if len(values) <= most:

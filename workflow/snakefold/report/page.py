@@ -1,90 +1,30 @@
 """The page: what is wanted, built and simulated, read from a results folder and written as one HTML file.
 
 The page is a function of the results and of the rates that the description expects: no time, no path, no random
-number; equal results are equal bytes. Where SLURM has accounted for the jobs, it also says what they have cost. It
-needs neither network nor scripts, and no other file.
+number; equal results are equal bytes. One section, which a caller may leave out, is about the run that made
+them: host, commit, what its jobs have cost. It needs no network and no other file, and reads without scripts too; its
+only script is ours, which the page's policy names by its digest.
 """
 
+import base64
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from snakefold import hdf5
-from snakefold.report import figures, measures, wanted
+from snakefold.report import figures, measures, view, wanted
 from snakefold.report.activity import Activity, read_activity
+from snakefold.report.built import Circuit, read_circuit
 from snakefold.report.figures import Picture
-from snakefold.report.measures import Summary
-from snakefold.sonata.edges import Edges
-from snakefold.sonata.nodes import Nodes
+from snakefold.report.verdicts import write_verdicts
 
-SOMATA = 20_000
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 FEW_ROWS = 24  # a table with more is folded away, but for its rows that deviate
 FEW_PAIRS = 4  # of cell types; fewer need no grid
-_BLOCK_CELLS = 1 << 20
-
-
-@dataclass(frozen=True)
-class CellRow:
-    """A cell type: built against wanted."""
-
-    name: str
-    makers: tuple[str, ...]
-    wanted: float | None
-    built: int
-    density: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class EdgeRow:
-    """An edge set: built against wanted, and `z`, in standard deviations, NaN where it has none."""
-
-    name: str
-    source: str
-    target: str
-    makers: tuple[str, ...]
-    wanted: float | None
-    sd: float
-    built: int
-    z: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class DegreeRow:
-    """A target type: synapses per cell over all its edge sets."""
-
-    name: str
-    n_sets: int
-    degrees: Summary
-
-
-@dataclass
-class Circuit:
-    """What was read of the circuit."""
-
-    cells: list[CellRow] = field(default_factory=list)
-    edges: list[EdgeRow] = field(default_factory=list)
-    n_cells: dict[str, int] = field(default_factory=dict)
-    positions: dict[str, np.ndarray] = field(default_factory=dict)  # of the types whose cells are somewhere
-    degrees: dict[str, np.ndarray] = field(default_factory=dict)
-    digests: list[str] = field(default_factory=list)
-
-    def degree_rows(self) -> list[DegreeRow]:
-        """Return a row per target type."""
-        counts = {name: sum(edge.target == name for edge in self.edges) for name in self.degrees}
-        return [DegreeRow(name, counts[name], measures.summary(d)) for name, d in self.degrees.items()]
-
-    def matrix(self) -> tuple[list[str], list[str], np.ndarray]:
-        """Return source types, target types and the (n_sources, n_targets) int64 numbers of synapses between them."""
-        sources, targets = (sorted({getattr(edge, end) for edge in self.edges}) for end in ("source", "target"))
-        counts = np.zeros((len(sources), len(targets)), np.int64)
-        for edge in self.edges:
-            counts[sources.index(edge.source), targets.index(edge.target)] += edge.built
-        return sources, targets, counts
 
 
 def write_report(
@@ -96,6 +36,8 @@ def write_report(
     builds: list[str] | None = None,
     costs: Mapping[str, object] | None = None,
     expected_rates: Mapping[str, Mapping[str, float]] | None = None,
+    run: Mapping[str, str] | None = None,
+    verdicts: str = "",
 ) -> None:
     """Write the report of a circuit.
 
@@ -107,12 +49,15 @@ def write_report(
     builds : files of the build phase that belong to the circuit; None for all that lie in its results
     costs : what the jobs of rules have cost, rule -> `cost.Cost`
     expected_rates : simulation -> cell type -> rate that is compared with, Hz
+    run : what else is known of the run that made the results, as its host
+    verdicts : the file for the verdicts; "" for none
 
     Raises
     ------
     UserError : a result is missing or damaged, or the page cannot be written
     """
     import jinja2
+    from markupsafe import Markup
 
     folder = Path(results)
     circuit = read_circuit(folder, sorted(cell_types), sorted(edge_sets), builds)
@@ -121,77 +66,53 @@ def write_report(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"count": count, "number": number, "signed": signed}
-    source = resources.files("snakefold.report").joinpath("page.html").read_text(encoding="utf-8")
-    colour = figures.colours(circuit.n_cells)
+    environment.filters |= {"count": count, "number": number, "signed": signed, "breakable": breakable}
+    shipped = resources.files("snakefold.report")
+    source, style, script = (shipped.joinpath(f"page.{s}").read_text(encoding="utf-8") for s in ("html", "css", "js"))
+    colour, digests = figures.colours(circuit.n_cells), wanted.digests(folder, builds)
     text = environment.from_string(source).render(
+        style=Markup(style),
+        script=Markup(script),
+        script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         name=folder.resolve().name,
         circuit=circuit,
         activities=activities,
         colour=colour,
         pictures=_pictures(circuit, activities, colour),
         circuit_digest=hdf5.combine(*circuit.digests),
-        digests=wanted.digests(folder, builds),
-        rows=[*circuit.cells, *circuit.edges],
+        parts_digest=hdf5.combine(*digests.values()),
+        digests=digests,
+        seeds=wanted.seeds(folder, builds),
+        rows=circuit.rows,
+        cells_3d=view.encoded(circuit.positions, circuit.radius, colour) if _somewhere(circuit) else "",
+        extents=view.extents(circuit.positions),
         few=FEW_ROWS,
         limits={name: getattr(measures, name) for name in ("Z_LIMIT", "TRANSIENT_MS", "LONG_MS", "MIN_SPIKES", "OK")},
         most_panels=figures.MOST_PANELS,
         costs=dict(sorted((costs or {}).items())),
+        run=dict(run or {}),
     )
     hdf5.write_text(output, text)
+    if verdicts:
+        write_verdicts(circuit.rows, verdicts)
 
 
-def read_circuit(
-    results: Path, cell_types: list[str], edge_sets: list[str], builds: list[str] | None = None
-) -> Circuit:
-    """Read what was built; edges only through their index, so that their number hardly matters."""
-    circuit, placed_by = Circuit(), {}
-    for name in cell_types:
-        with Nodes(results / "nodes" / f"{name}.h5") as nodes:
-            circuit.n_cells[name], placed_by[name] = nodes.n, nodes.chunks.blocks
-            circuit.digests.append(nodes.digest)
-    cells = wanted.cells(results, placed_by, builds)
-    somewhere = {name: n for name, n in circuit.n_cells.items() if cells[name].located}
-    shown = measures.allotted(list(somewhere.values()), SOMATA)
-    for (name, n), most in zip(somewhere.items(), shown, strict=True):
-        with Nodes(results / "nodes" / f"{name}.h5") as nodes:
-            circuit.positions[name] = _positions(nodes, measures.sampled(n, most))
-    for name, w in cells.items():
-        built = circuit.n_cells[name]
-        row = CellRow(name, w.makers, w.mean, built, measures.density(built, w.volume), measures.verdict(built, w.mean))
-        circuit.cells.append(row)
-    asked = wanted.synapses(results, edge_sets, builds)
-    degrees: dict[str, np.ndarray] = {}
-    for name in edge_sets:
-        with Edges(results / "edges" / f"{name}.h5") as edges:
-            w, ends = asked[name], (edges.source, edges.target)
-            z = float("nan") if w.mean is None else measures.z_score(edges.n, w.mean, w.sd)
-            verdict = measures.verdict(edges.n, w.mean, w.sd)
-            circuit.edges.append(EdgeRow(name, *ends, w.makers, w.mean, w.sd, edges.n, z, verdict))
-            circuit.digests.append(edges.digest)
-            known = degrees.setdefault(edges.target, np.zeros(edges.n_targets, np.int64))
-            known += edges.in_degrees(len(known))
-    circuit.degrees = dict(sorted(degrees.items()))
-    return circuit
-
-
-def _positions(nodes: Nodes, index: np.ndarray) -> np.ndarray:
-    """Return (n, 3) float32, um: the positions of some cells, rising indices, read in blocks."""
-    parts = [np.empty((0, 3), np.float32)]
-    for start in range(0, nodes.n, _BLOCK_CELLS):
-        low, high = np.searchsorted(index, [start, start + _BLOCK_CELLS])
-        if high > low:
-            parts.append(nodes.positions(start, start + _BLOCK_CELLS)[index[low:high] - start])
-    return np.concatenate(parts)
+def _somewhere(circuit: Circuit) -> bool:
+    return any(map(len, circuit.positions.values()))
 
 
 def _pictures(circuit: Circuit, activities: list[Activity], colour: dict[str, str]) -> dict[str, object]:
     """Return the pictures of the page; a picture with nothing to show is None."""
-    degrees = {name: d for name, d in circuit.degrees.items() if len(d)}
+    degrees = {side: {name: d for name, d in of.items() if len(d)} for side, of in circuit.degrees.items()}
+    most = sorted(circuit.falloffs, key=lambda name: (-circuit.falloffs[name].n_synapses, name))[: figures.MOST_PANELS]
+    falloffs = {edge.name: circuit.falloffs[edge.name] for edge in circuit.edges if edge.name in most}
+    paint = {edge.name: colour[edge.source] for edge in circuit.edges if edge.source in colour}
     made: dict[str, Picture | None] = {
-        "somata": figures.somata(circuit.positions, colour) if any(map(len, circuit.positions.values())) else None,
+        "somata": figures.somata(circuit.positions, colour) if _somewhere(circuit) else None,
         "matrix": figures.matrix(*circuit.matrix()) if circuit.matrix()[2].size >= FEW_PAIRS else None,
-        "degrees": figures.in_degrees(degrees, colour) if degrees else None,
+        "in": figures.degrees(degrees["in"], "onto", colour) if degrees["in"] else None,
+        "out": figures.degrees(degrees["out"], "from", colour) if degrees["out"] else None,
+        "falloffs": figures.falloffs(falloffs, paint) if falloffs else None,
     }
     drawn: dict[str, dict[str, object]] = {}
     for activity in activities:
@@ -204,6 +125,13 @@ def _pictures(circuit: Circuit, activities: list[Activity], colour: dict[str, st
             "recordings": [figures.traces(r.traces, r.variable, r.units, colour) for r in activity.recordings],
         }
     return {**made, "simulations": drawn}
+
+
+def breakable(name: str) -> "Markup":
+    """Write a name that a line may be broken in, after an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def count(number: float | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snakefold import build, components
+from snakefold.connectivity.fixed_degree import FixedIndegree, FixedOutdegree
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Wanted:
     makers : names of the strategies that make it, and of the hooks that add or rewrite it
     volume : of the partitions it is placed in, um^3; None where that is not known, or the cells are nowhere
     located : whether the cells are somewhere, and not entities
+    radius : of the cells, um; 0 where they have none
+    fixed : "in" or "out" and the degree that the one strategy which makes an edge set gives every cell, over all its
+        sets; None where degrees vary by design
     pair : source and target cell type of an edge set
     """
 
@@ -26,6 +30,8 @@ class Wanted:
     volume: float | None = None
     pair: tuple[str, str] = ("", "")
     located: bool = True
+    radius: float = 0.0
+    fixed: tuple[str, int] | None = None
 
 
 def cells(
@@ -52,6 +58,7 @@ def cells(
             makers=(*(part.slice["name"] for part in placing), *_rewriters(hooks, cell_type)),
             volume=_volume(results, [p for part in somewhere for p in _attributes(part).get("partitions", [])]),
             located=bool(somewhere) or not placing,
+            radius=max((float(part.slice["types"][cell_type].get("radius") or 0.0) for part in placing), default=0.0),
         )
     return found
 
@@ -66,7 +73,8 @@ def synapses(results: Path, edge_sets: Iterable[str], builds: Iterable[str] | No
         pairs = [part.slice["sets"] for part in by] + [part.slice["effect"]["adds"] for part in hooks]
         pair = next((pair[name] for pair in pairs if name in pair), ("", ""))
         makers = (*(part.slice["name"] for part in by), *_rewriters(hooks, name))
-        found[name] = Wanted(mean, float(sd or 0.0), makers, pair=tuple(pair))
+        fixed = _fixed(by[0]) if by and len(makers) == 1 else None
+        found[name] = Wanted(mean, float(sd or 0.0), makers, pair=tuple(pair), fixed=fixed)
     return found
 
 
@@ -76,6 +84,12 @@ def digests(results: Path, builds: Iterable[str] | None = None) -> dict[str, str
     return {
         path.relative_to(folder).with_suffix("").as_posix(): build.read(path).digest for path in _paths(results, builds)
     }
+
+
+def seeds(results: Path, builds: Iterable[str] | None = None) -> list[int]:
+    """Return the seeds that parts draw their random numbers with."""
+    found = (build.read(path).slice.get("seed") for path in _paths(results, builds))
+    return sorted({int(seed) for seed in found if seed is not None})
 
 
 def _parts(results: Path, phase: str, builds: Iterable[str] | None) -> list[build.Built]:
@@ -103,6 +117,15 @@ def _placed(part: build.Built, cell_type: str) -> int:
 def _located(part: build.Built) -> bool:
     """Return whether the cells of a placement are somewhere; a class that is not installed here is taken to say so."""
     return all(cls.located for cls in components.find("placement", part.slice["component"]["class"]))
+
+
+def _fixed(part: build.Built) -> tuple[str, int] | None:
+    """Return "in" or "out" and the degree that a strategy gives every cell; None where degrees vary by design."""
+    for cls in components.find("connectivity", part.slice["component"]["class"]):
+        for side, strategy in (("in", FixedIndegree), ("out", FixedOutdegree)):
+            if cls is strategy:
+                return side, int(_attributes(part)[f"{side}degree"])
+    return None
 
 
 def _rewriters(hooks: list[build.Built], name: str) -> list[str]:

@@ -160,12 +160,19 @@ def simulation_config(
     return config | ({"metadata": dict(metadata)} if metadata else {})
 
 
-def write_circuit(nodes: list[str], edges: list[str], output: str | Path, morphologies: str | Path = "") -> None:
+def write_circuit(
+    nodes: Iterable[str | Path],
+    edges: Iterable[str | Path],
+    output: str | Path,
+    morphologies: str | Path = "",
+    further: Mapping[str, object] | None = None,
+) -> None:
     """Write circuit_config.json, and beside it node_sets.json and the two tables of types that bmtk wants.
 
     Parameters
     ----------
     morphologies : the folder of the morphologies as SWC files, where there are any
+    further : node sets, see `node_sets`
     """
     base = Path(output).parent
     components = {"morphologies_dir": _relative(morphologies, base)} if morphologies else {}
@@ -173,5 +180,5 @@ def write_circuit(nodes: list[str], edges: list[str], output: str | Path, morpho
     hdf5.write_text(base / names["node_types_file"], NODE_TYPES_CSV)
     hdf5.write_text(base / names["edge_types_file"], EDGE_TYPES_CSV)
     config = circuit_config(nodes, edges, base, components=components, **names)
-    hdf5.write_text(base / "node_sets.json", json.dumps(node_sets(nodes), indent=2) + "\n")
+    hdf5.write_text(base / "node_sets.json", json.dumps(node_sets(nodes, further), indent=2) + "\n")
     hdf5.write_text(output, json.dumps(config, indent=2) + "\n")

@@ -133,10 +133,19 @@ class Report:
         """Return (n_cells,) uint64: the cell of each column."""
         return self._group(population)["mapping/node_ids"][:]
 
+    def span(self, population: str) -> tuple[float, float, float]:
+        """Return (start, stop, dt), ms, of the rows."""
+        start, stop, dt = self._group(population)["mapping/time"][:].tolist()
+        return start, stop, dt
+
     def times(self, population: str) -> np.ndarray:
         """Return (n_steps,) float64, ms: the time of each row."""
-        start, _, dt = self._group(population)["mapping/time"][:]
-        return start + dt * np.arange(len(self._group(population)["data"]))
+        start, _, dt = self.span(population)
+        return start + dt * np.arange(self.shape(population)[0])
+
+    def shape(self, population: str) -> tuple[int, int]:
+        """Return (n_steps, n_cells)."""
+        return self._group(population)["data"].shape
 
     def units(self, population: str) -> str:
         """Return the unit of the variable."""

@@ -58,3 +58,9 @@ def read_spikes(path: str | Path) -> dict[str, Spikes]:
     """Return population -> (timestamps (n,) float64, ms; node ids (n,) uint64), sorted by (time, id)."""
     with hdf5.open_stage(path, SCHEMA) as file:
         return {name: (group["timestamps"][:], group["node_ids"][:]) for name, group in file["spikes"].items()}
+
+
+def populations(path: str | Path) -> list[str]:
+    """Return the names of the populations of a spike file."""
+    with hdf5.open_stage(path, SCHEMA) as file:
+        return sorted(file["spikes"])

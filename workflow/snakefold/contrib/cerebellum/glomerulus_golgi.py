@@ -8,6 +8,7 @@ from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity.locations import AFFERENT, columns, located
+from snakefold.connectivity.sample import Sample
 from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, Synapses
 from snakefold.contrib.cerebellum.tips import tips_of
 from snakefold.morphology.rotations import turned_by
@@ -40,6 +41,10 @@ class GlomerulusToGolgi(ConnectivityStrategy):
     def halo_um(self) -> float:
         """How near candidates are."""
         return self.radius
+
+    def of_a_pair(self, pair: Pair, sample: Sample) -> float:
+        apart, share = sample.apart(pair, np.array([[-self.radius] * 3, [self.radius] * 3]))
+        return float(share[np.linalg.norm(apart, axis=1) < self.radius].sum() / len(apart))
 
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given

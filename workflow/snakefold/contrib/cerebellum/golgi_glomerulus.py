@@ -86,6 +86,14 @@ class GolgiToGlomerulus(ConnectivityStrategy):
     def faults(self, n_cells: Mapping[str, int]) -> list[tuple[str, str]]:
         return unrelated(self, "glom_post_strats", self.glom_cell_types or (), self.postsynaptic.cell_types)
 
+    def guess(self, pair: Pair, n_cells: Mapping[str, int]) -> float:
+        feeding = [self.root().connectivity[name] for name in self.glom_post_strats]
+        fed = [s.expected(p, n_cells)[0] for s in feeding for p in s.pairs() if p[1] == pair[1]]
+        n_glomeruli = sum(n_cells[t] for t in self.glom_cell_types)
+        if not n_glomeruli or not np.isfinite(fed).all():
+            return 0.0
+        return n_cells[pair[0]] * min(self.divergence, n_glomeruli) * sum(fed) / n_glomeruli
+
     def connect(
         self, sources: dict[str, Cells], targets: dict[str, Cells], rng: np.random.Generator, given: Given
     ) -> dict[Pair, Synapses]:

@@ -1,0 +1,29 @@
+"""A project of `snakefold init`, with the command of its README: `snakemake --profile slurm`."""
+
+import subprocess
+import sys
+
+from on_slurm import HANG_S
+
+from flow import ROOT, Workflow, between, description
+from snakefold.project import create
+
+
+def test_a_project_runs_on_slurm(cluster, tmp_path):
+    small = description(simulations={}) | {"connectivity": {"feed": between("exc", "top", strategy="all_to_all")}}
+    circuit = create(str(tmp_path / "my circuit"))
+    project = Workflow(tmp_path / "my circuit", circuit=str(circuit))
+    project.write(small)
+    project.env["PYTHONPATH"] = str(ROOT / "workflow")
+    # Polled more often than at a site, where jobs last longer.
+    often = ("--slurm-init-seconds-before-status-checks", "2")
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *often]
+    ran = subprocess.run(
+        command, cwd=project.folder, env=project.environment(), capture_output=True, text=True, timeout=HANG_S
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("has been submitted with SLURM jobid") > 5
+    assert (project.results / "report.html").is_file()
+    local = Workflow(tmp_path / "local", circuit="two_layers.yaml", target="circuit")
+    local.write(small)
+    assert project.circuit_files() == local.built().circuit_files()

@@ -1,0 +1,76 @@
+"""`snakefold status`: the progress of a run, from the files of its results folder, on any node that sees them."""
+
+import contextlib
+import os
+import sys
+import time
+
+from snakefold import leftovers
+from snakefold.errors import UserError
+from snakefold.progress.counts import Counter
+from snakefold.progress.jobs import Run
+from snakefold.progress.record import HEARTBEAT_S, Recorded, ended, read
+from snakefold.progress.table import duration, summary, table
+
+SILENT_S = 6 * HEARTBEAT_S + 60  # NFS may show a file a minute late
+EVERY_S = 2.0
+
+
+def status(results: str, *, colour: bool | None = None) -> list[str]:
+    """Return lines that say what a run does, or how the last one ended.
+
+    Raises
+    ------
+    UserError : no run has begun there
+    """
+    if colour is None:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return _lines(read(results), colour=colour)
+
+
+def follow(results: str) -> None:
+    """Print the status until the run ends; on a terminal in one place, else a table every minute."""
+    drawn, terminal = 0, sys.stdout.isatty()
+    while True:
+        recorded = read(results)
+        lines = status(results)
+        print((f"\x1b[{drawn}A\x1b[J" if drawn else "") + "\n".join(lines), flush=True)
+        if ended(recorded.run) or _lives(recorded) is False:
+            return
+        drawn = len(lines) if terminal else 0
+        time.sleep(EVERY_S if terminal else 60.0)
+
+
+def _lines(recorded: Recorded, *, colour: bool) -> list[str]:
+    run, noted, now = recorded.run, recorded.noted, time.time()
+    of, began = f"{run.results}: ", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.began))
+    lives = _lives(recorded)
+    if ended(run):
+        when = time.strftime("%H:%M:%S", time.localtime(run.ended))
+        said = [f"{of}{run.state} at {when}; begun {began}"]
+    elif lives:
+        said = [f"{of}running on {noted.host}, process {noted.pid}; begun {began}"]
+    elif lives is None:
+        ago = duration(now - recorded.heard)
+        said = [f"{of}not heard of for {ago}; begun {began}", f"  on {noted.host}, process {noted.pid}: see there"]
+    else:
+        said = [f"{of}was killed after {duration(recorded.heard - run.began)}; begun {began}", *_left(run, noted)]
+        run.end("aborted", recorded.heard)
+    counter = Counter(run)
+    return [*said, "", *table(run, counter, now, colour=colour), summary(run, counter, now)]
+
+
+def _lives(recorded: Recorded) -> bool | None:
+    """Return whether a run that has not ended lives; None if that cannot be known here."""
+    lives = recorded.noted.lives
+    if lives is None and time.time() - recorded.heard < SILENT_S:
+        return True
+    return lives
+
+
+def _left(run: Run, noted: leftovers.Run) -> list[str]:
+    n = 0
+    with contextlib.suppress(UserError):
+        n = leftovers.left_by(run.results, noted)
+    jobs = f"{n} job{'' if n == 1 else 's'} of it still wait{'s' if n == 1 else ''} or run{'s' if n == 1 else ''}"
+    return [f"  {jobs}; the next run ends them first, or: snakefold cancel {run.results}"] if n else []
