@@ -53,9 +53,9 @@ wheel: setup
 	rm -rf build
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-# The tests of the workflow come first: they are few and long.
+# The tests of the workflow come first: they are few and long. Jobs wait for each other, so three workers keep two cores busy.
 test: lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Its workers wait more than they compute.
 test-cluster: setup
