@@ -18,6 +18,12 @@ SRUN_RANKS = ("--default-resources", "ranks=2", "launcher='srun --kill-on-bad-ex
 MPIRUN = "launcher='mpirun --oversubscribe --bind-to none'"
 
 
+def n_submitted(folder: Path) -> int:
+    """Return how many jobs were submitted to SLURM, by Snakemake's own log of a run in a folder."""
+    (log,) = (folder / ".snakemake/log").glob("*.log")
+    return log.read_text(encoding="utf-8").count("has been submitted with SLURM jobid")
+
+
 class OnSlurm(Workflow):
     """A workflow whose jobs are SLURM jobs, as with `--profile slurm`; SLURM is asked for their state more often."""
 
