@@ -11,7 +11,7 @@ from snakefold.project import create
 
 def test_a_project_runs_on_slurm(cluster, tmp_path):
     small = description(simulations={}) | {"connectivity": {"feed": between("exc", "top", strategy="all_to_all")}}
-    circuit = create(str(tmp_path / "my circuit"))
+    circuit = create(str(tmp_path / "my circuit")).circuit
     project = Workflow(tmp_path / "my circuit", circuit=str(circuit))
     project.write(small)
     project.env["PYTHONPATH"] = str(ROOT / "workflow")
