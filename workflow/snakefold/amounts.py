@@ -55,6 +55,8 @@ def _sample(loaded: Loaded, space: Space) -> Sample:
         recipe = recipes.get(name)
         if recipe is None or Path(recipe.file.path).stat().st_size > LARGEST_SHAPE:
             return None
+        if name in loaded.shapes:
+            return loaded.shapes[name]
         try:
             return recipe.make()
         except UserError:  # its job says what is wrong

@@ -34,8 +34,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
     if wrong := list(_partition_faults(loaded)):
         yield from wrong
         return
-    labels: dict[str, set[str]] = {}
-    yield from _morphology_faults(loaded, labels)
+    yield from _morphology_faults(loaded)
     yield from _placement_faults(loaded)
     yield from _property_faults(loaded)
     yield from _label_faults(loaded)
@@ -55,7 +54,7 @@ def faults(loaded: Loaded) -> Iterator[Mistake]:
                 not_placed.add(cell_type)
                 yield Mistake(f'"{cell_type}" is placed by no strategy', strategy.path)
         yield from _distance_faults(circuit, strategy)
-        yield from _shape_faults(loaded, strategy, labels)
+        yield from _shape_faults(loaded, strategy)
         yield from _asked_faults(loaded, strategy)
         loaded.warnings.extend(_unlabelled(circuit, strategy))
         counted = all(t in n_cells and circuit.placed_by(t) for t in types_) and not strategy.by_labels()
@@ -105,7 +104,7 @@ def _asked_faults(loaded: Loaded, strategy: ConnectivityStrategy) -> Iterator[Mi
             yield Mistake(f'"{cell_type}" has no property "{name}"{hint}', (*strategy.path, attribute))
 
 
-def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[str, set[str]]) -> Iterator[Mistake]:
+def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy) -> Iterator[Mistake]:
     """Yield cell types without a shape where a strategy connects by shape, and labels that no point of a shape has."""
     told = len(loaded.circuit.morphologies) < len(
         loaded.document.tree.get("morphologies") or ()
@@ -123,8 +122,9 @@ def _shape_faults(loaded: Loaded, strategy: ConnectivityStrategy, labels: dict[s
             if not names and loaded.circuit.placed_by(cell_type) and not told:
                 what = f'"{cell_type}" has no morphology; say which: cell_types.{cell_type}.spatial.morphologies'
                 yield Mistake(what, (*strategy.path, key, "cell_types", i))
-            known = {label for name in names for label in labels.get(name, ())}
-            if wanted and all(name in labels for name in names) and known and known.isdisjoint(wanted):
+            shapes = [loaded.shapes[name] for name in names if name in loaded.shapes]
+            known = {label for shape in shapes for label in shape.known_labels}
+            if wanted and len(shapes) == len(names) and known and known.isdisjoint(wanted):
                 what = f'no point of "{cell_type}" is labelled {listed(wanted)}{did_you_mean(wanted[0], known)}'
                 yield Mistake(f"{what} (labels: {listed(sorted(known))})", (*side.path, "morphology_labels"))
 
@@ -219,11 +219,8 @@ def _partition_faults(loaded: Loaded) -> Iterator[Mistake]:
             loaded.warnings.append(Mistake("has no children: nothing is in it", ("regions", name)))
 
 
-def _morphology_faults(loaded: Loaded, labels: dict[str, set[str]]) -> Iterator[Mistake]:
-    """Yield what is wrong with morphologies and with what selects them; files are read up to some amount in all.
-
-    The labels of those that were read are added to `labels`.
-    """
+def _morphology_faults(loaded: Loaded) -> Iterator[Mistake]:
+    """Yield what is wrong with morphologies and with what selects them; files are read up to some amount in all."""
     circuit = loaded.circuit
     found = circuit.recipes
     yield from recipe_faults(found)
@@ -233,7 +230,7 @@ def _morphology_faults(loaded: Loaded, labels: dict[str, set[str]]) -> Iterator[
         if left < 0:
             break
         try:
-            labels[recipe.name] = set(recipe.make().known_labels)
+            loaded.shapes[recipe.name] = recipe.make()
         except UserError as error:
             yield from (replace(m, path=recipe.path) for m in error.mistakes)
     names = [recipe.name for recipe in found]

@@ -15,6 +15,7 @@ from snakefold.connectivity.strategy import Effect
 from snakefold.errors import Mistake
 from snakefold.morphology.description import EntryOf, Recipe, recipes
 from snakefold.morphology.distributors import MorphologyGenerator
+from snakefold.morphology.morphology import Morphology
 from snakefold.placement.counts import Space
 from snakefold.placement.indicators import Indicators, indicator
 from snakefold.placement.strategy import PlacementStrategy
@@ -230,6 +231,7 @@ class Loaded:
     boxes : box of each partition
     totals : wanted number of cells by placement strategy and cell type, where it is known before anything is built
     guesses : about how many where it is not, as in a partition of voxels by density
+    shapes : the morphologies, by name, that were made to check them
     complete : whether nothing was left out of the description
     warnings : what the user should know
     """
@@ -239,6 +241,7 @@ class Loaded:
     boxes: dict[str, Box]
     totals: dict[str, dict[str, int]]
     guesses: dict[str, dict[str, int]] = field(default_factory=dict)
+    shapes: dict[str, Morphology] = field(default_factory=dict)
     complete: bool = True
     warnings: list[Mistake] = field(default_factory=list)
 

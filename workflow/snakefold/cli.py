@@ -130,15 +130,11 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
     Results of components that are no longer in the description are removed. Where NEST cannot be asked here, the
     simulations are checked by jobs before anything else runs.
     """
-    if circuit is not None and circuit.startswith("-"):
-        circuit, arguments = None, (circuit, *arguments)
     with _mistakes_shown(debug):
         from snakefold import results
         from snakefold.workflow import ask_simulator, plan_for, warn
 
-        _ask_for_snakemake()
-        snakefile = _snakefile()
-        config = _config(snakefile, circuit, arguments)
+        snakefile, config, arguments = _asked(circuit, arguments)
         plan = plan_for(config)
         dry = any(a in ("-n", "--dry-run", "--dryrun") for a in arguments)
         unreachable = ask_simulator(plan) if plan.simulations else []
@@ -168,8 +164,6 @@ def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, 
 
     Nothing is run or written. ARGUMENTS are those of `snakefold run`.
     """
-    if circuit is not None and circuit.startswith("-"):
-        circuit, arguments = None, (circuit, *arguments)
     with _mistakes_shown(debug, ending=""):
         import json
 
@@ -177,9 +171,7 @@ def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, 
         from snakefold.outlook import Outlook
         from snakefold.workflow import plan_for, warn
 
-        _ask_for_snakemake()
-        snakefile = _snakefile()
-        config = _config(snakefile, circuit, arguments)
+        snakefile, config, arguments = _asked(circuit, arguments)
         made = plan_for(config)
         outlook = Outlook.of(made, planned(["-s", str(snakefile), *arguments, "--config", *_settings(config)]))
         warn(made.warnings)
@@ -188,13 +180,23 @@ def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, 
             raise refused
 
 
-def _ask_for_snakemake() -> None:
+def _asked(circuit: str | None, arguments: tuple[str, ...]) -> tuple[Path, dict, tuple[str, ...]]:
+    """Return the Snakefile, the workflow's keys and the arguments of Snakemake, the first of which click took apart.
+
+    Raises
+    ------
+    UserError : Snakemake is not installed here, or config/config.yaml cannot be read
+    """
     from importlib.util import find_spec
 
     from snakefold.errors import UserError
 
     if find_spec("snakemake") is None:
         raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
+    if circuit is not None and circuit.startswith("-"):
+        circuit, arguments = None, (circuit, *arguments)
+    snakefile = _snakefile()
+    return snakefile, _config(snakefile, circuit, arguments), arguments
 
 
 def _settings(config: dict) -> list[str]:

@@ -113,9 +113,10 @@ def _needs(
         cost_s, n_bytes = strategy.cost_per_edge_s, connection.column_bytes
         made[f"connect/{name}"] = needs.connecting(sum(n), held, cells, cost_s, n_bytes)
     made |= {f"cells/{t}": needs.gathering(n_cells.get(t, 0)) for t in circuit.cell_types}
+    owner = _owners(connections)
     for name, simulation in circuit.simulations.items():
         models = {t: (n_cells.get(t, 0), str(model.model)) for t, model in simulation.cell_models.items()}
-        connected = [s for s, of in synapses.items() if _simulated(s, circuit, simulation)]
+        connected = [s for s in synapses if not {s, owner[s]}.isdisjoint(simulation.connection_models)]
         made[f"simulate/{name}"] = needs.simulating(
             list(models.values()),
             sum(synapses[s].mean for s in connected),
@@ -126,9 +127,9 @@ def _needs(
     return made
 
 
-def _simulated(edge_set: str, circuit: Circuit, simulation) -> bool:
-    owner = next(name for name, strategy in circuit.connectivity.items() if edge_set in strategy.edge_sets())
-    return not {edge_set, owner}.isdisjoint(simulation.connection_models)
+def _owners(connections: dict[str, Connection]) -> dict[str, str]:
+    """Return edge set -> the strategy that makes it."""
+    return {s: name for name, c in connections.items() for s in c.sets}
 
 
 def _parse_part(loaded: Loaded) -> Part:
@@ -352,7 +353,7 @@ def _add_simulations(plan: Plan, loaded: Loaded) -> None:
 def simulation_slices(plan: Plan, loaded: Loaded) -> tuple[dict[str, dict], list[Mistake]]:
     """Return the slices of a plan's simulations by name, as far as they can be made, and what is wrong with them."""
     circuit = loaded.circuit
-    owner = {s: name for name, c in plan.connections.items() for s in c.sets}
+    owner = _owners(plan.connections)
     edge_sets = {s: (owner.get(s, s), *pair) for s, pair in plan.edge_sets().items()}
     removed = {s: name for name, hook in plan.after_connectivity.items() for s in hook.removes}
     removed |= {owner[s]: name for s, name in removed.items() if s in owner}

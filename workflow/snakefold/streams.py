@@ -21,6 +21,11 @@ def stream(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key(seed, *purpose)))
 
 
+def beside(rng: np.random.Generator, k: int) -> np.random.Generator:
+    """Return the k-th stream beside one, 2**128 k draws on: for another purpose, where one stream is given."""
+    return np.random.Generator(rng.bit_generator.jumped(k))
+
+
 def simulator_seed(seed: int, *purpose: str | int) -> int:
     """Return a seed for a simulator's own generators, 1 to 2**31 - 1."""
     return key(seed, *purpose) % (2**31 - 1) + 1

@@ -24,7 +24,6 @@ from snakefold.nest.modules import located
 from snakefold.nest.verdicts import Verdict, mistakes, unreachable
 from snakefold.plan import Plan, thaw
 from snakefold.planning import make, simulation_slices
-from snakefold.report import verdicts
 from snakefold.scheduling import Profile
 
 SHOWN = 10  # warnings of one kind
@@ -92,6 +91,8 @@ def checked(config: dict) -> dict:
 
 def out_of_bounds(plan: Plan) -> list[str]:
     """Return warnings of what the report has found out of bounds."""
+    from snakefold.report import verdicts
+
     path = Path(plan.path(verdicts.FILE))
     wrong = verdicts.out_of_bounds(verdicts.read_verdicts(path)) if path.is_file() else []
     return [f"out of bounds: {line}" for line in wrong[:SHOWN]] + (

@@ -5,6 +5,7 @@ asked for, 24 bytes a synapse and 4 for each column. Each chunk takes the synaps
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from snakefold.cells import Cells
 from snakefold.config import types
 from snakefold.config.csv_file import MOST_MISTAKES, CsvFile, cache, delimiter, progress_bar, readable
+from snakefold.config.datafile import DataFile
 from snakefold.config.nodes import Attribute
 from snakefold.connectivity import locations
 from snakefold.connectivity.strategy import Arrays, ConnectivityStrategy, Given, Pair, Side, Synapses
@@ -100,7 +102,7 @@ class CsvImportConnectivity(ConnectivityStrategy):
         return []
 
     def warnings(self) -> list[tuple[str, str]]:
-        empty = self.source is not None and n_rows(self) == 0
+        empty = self.source is not None and n_rows(self.source) == 0
         return [("source", f"{self.source.path.name} has no rows: there will be no synapses")] if empty else []
 
     def asks(self) -> list[tuple[str, str, str]]:
@@ -108,7 +110,7 @@ class CsvImportConnectivity(ConnectivityStrategy):
         return [("mapping_key", cell_type, self.mapping_key) for cell_type in dict.fromkeys(sides)]
 
     def expected(self, pair: Pair, n_cells: Mapping[str, int]) -> tuple[float, float]:
-        return n_rows(self) if self.source is not None else float("nan"), 0.0
+        return n_rows(self.source) if self.source is not None else float("nan"), 0.0
 
     def prepare(self, sources: dict[str, Cells], targets: dict[str, Cells], given: Given) -> Arrays:
         if types.file_digest(self.source.path) != self.source.digest:
@@ -260,11 +262,12 @@ class _Known:
         return np.where(self._sorted[at] == values, self._order[at], -1)
 
 
-def n_rows(strategy: CsvImportConnectivity) -> float:
-    """Return the number of rows of the file, counted by ends of lines; NaN where there may be some inside quotes."""
+@lru_cache(maxsize=64)  # by what the file held: checks and estimates ask again and again
+def n_rows(source: DataFile) -> float:
+    """Return the number of rows of a file, counted by ends of lines; NaN where there may be some inside quotes."""
     n, before = 0, b"\n"
     try:
-        with readable(strategy.source.path), strategy.source.path.open("rb") as file:
+        with readable(source.path), source.path.open("rb") as file:
             while block := file.read(1 << 22):
                 if b'"' in block:
                     return float("nan")

@@ -11,6 +11,7 @@ from snakefold.connectivity.locations import AFFERENT, EFFERENT
 from snakefold.connectivity.strategy import AfterConnectivity, Arrays, Effect, Pair, Set
 from snakefold.errors import UserError
 from snakefold.sonata.columns import MAX_ROWS
+from snakefold.streams import beside
 
 
 class RepeatSynapses(AfterConnectivity):
@@ -41,7 +42,7 @@ class RepeatSynapses(AfterConnectivity):
     def postprocess(self, edges: dict[str, Set], rng: np.random.Generator) -> dict[str, Arrays]:
         made = {}
         for k, name in enumerate(sorted(self.connections)):
-            own = np.random.Generator(rng.bit_generator.jumped(k + 1))
+            own = beside(rng, k + 1)
             drawn = np.floor(self.contacts.draw(len(edges[name]["source"]), own))
             if drawn.sum() >= MAX_ROWS:
                 raise UserError(f'"{name}" would have {drawn.sum():.3g} synapses (most: {MAX_ROWS - 1})')

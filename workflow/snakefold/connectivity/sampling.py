@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from snakefold.streams import beside
+
 _MOST_ROUNDS = 1 << 20
 
 
@@ -12,15 +14,14 @@ class Draws:
     """
 
     def __init__(self, rng: np.random.Generator):
-        self._origin = rng.bit_generator
+        self._origin = rng
         self._streams: dict[tuple[int, int], np.random.Generator] = {}
 
     def __call__(self, purpose: int, round_: int = 0) -> np.random.Generator:
         """Return the stream of a purpose, a number from 0, and a round."""
         key = purpose, round_
         if key not in self._streams:
-            jump = purpose * _MOST_ROUNDS + round_ + 1
-            self._streams[key] = np.random.Generator(self._origin.jumped(jump))
+            self._streams[key] = beside(self._origin, purpose * _MOST_ROUNDS + round_ + 1)
         return self._streams[key]
 
 

@@ -14,6 +14,7 @@ from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, S
 from snakefold.contrib.cerebellum.dependence import between, index_of, needed, once, unrelated
 from snakefold.contrib.cerebellum.tips import ends
 from snakefold.errors import UserError, listed
+from snakefold.streams import beside
 
 _MOST_PAIRS = 1 << 21  # held at once
 
@@ -105,7 +106,7 @@ class GlomerulusToGranule(ConnectivityStrategy):
         sizes = [len(c) for c in sources.values()], [len(c) for c in targets.values()]
         glomerulus, at = [], {name: [] for name in self.columns}
         for i, cells in enumerate(targets.values()):
-            streams = [np.random.Generator(rng.bit_generator.jumped(4 * i + k)) for k in range(4)]
+            streams = [beside(rng, 4 * i + k) for k in range(4)]
             taken = self._glomeruli(clusters, cells.positions.astype(np.float64), streams)
             glomerulus.append(taken.ravel())
             for name, values in self._ends(cells, given, streams[3]).items():

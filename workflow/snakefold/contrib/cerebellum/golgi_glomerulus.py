@@ -14,6 +14,7 @@ from snakefold.connectivity.strategy import ConnectivityStrategy, Given, Pair, S
 from snakefold.contrib.cerebellum.dependence import between, index_of, needed, once, unrelated
 from snakefold.contrib.cerebellum.tips import tips_of
 from snakefold.sonata.edges import Edges
+from snakefold.streams import beside
 from snakefold.topology.chunks import counted
 
 
@@ -108,7 +109,7 @@ class GolgiToGlomerulus(ConnectivityStrategy):
                 n = np.diff(links.first)[glomerulus]
                 row = np.repeat(links.first[glomerulus], n) + counted(n)
                 source = np.repeat(golgi, n)
-                u = np.random.Generator(rng.bit_generator.jumped(i * len(fed.links) + k)).random(len(row))
+                u = beside(rng, i * len(fed.links) + k).random(len(row))
                 at = self._tips(cells, source, u, given) | {name: a[row] for name, a in links.columns.items()}
                 made[pre, post] = Synapses(source, links.target[row], at)
         return made
