@@ -101,3 +101,9 @@ def test_another_version_of_an_algorithm_is_refused():
 def test_a_component_that_is_not_installed_is_refused():
     with pytest.raises(UserError, match='no partition component "torus" is installed here'):
         components.restore({"kind": "partition", "class": "torus", "version": 1, "attributes": {}}, "x")
+
+
+def test_what_keeps_a_share_of_synapses_says_so():
+    for name in (names[0] for names in components.BUILT_IN["connectivity"].values()):
+        (cls,) = components.find("connectivity", name)
+        assert {*cls.shares} == {a.key for a in cls.attributes()} & {"affinity", "pruning_ratio"}

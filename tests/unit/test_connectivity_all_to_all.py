@@ -32,3 +32,8 @@ def test_nothing_to_connect_is_no_synapses():
     strategy = build(AllToAll, "a", "b")
     for sources, targets in (({"a": 0}, {"b": 3}), ({"a": 3}, {"b": 0})):
         assert len(together(strategy, sources, targets)["a", "b"][0]) == 0
+
+
+def test_an_affinity_of_zero_is_told_of():
+    assert build(AllToAll, "a", "b", affinity=0).warnings() == [("affinity", "is 0: there will be no synapses")]
+    assert build(AllToAll, "a", "b", affinity=0.1).warnings() == []

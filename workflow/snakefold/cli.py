@@ -58,7 +58,9 @@ def check(debug: bool, circuit: str | None, simulator: bool, as_json: bool) -> N
     CIRCUIT is by default the one that config/config.yaml names.
     """
     with _mistakes_shown(debug):
-        circuit = circuit or _configured()
+        from snakefold.invocation import circuit_of_project
+
+        circuit = circuit or circuit_of_project()
         if as_json:
             sys.exit(_check_as_json(circuit, simulator))
         from snakefold.workflow import warn
@@ -82,11 +84,12 @@ def _counted(n: int, what: str) -> str:
 
 def _checked(circuit: str, simulator: bool):
     """Return the circuit, its plan, and what the user should know."""
+    from snakefold import invocation
     from snakefold.loading import BrokenCircuit, load
     from snakefold.planning import make
     from snakefold.workflow import ask_simulator, results_of, with_simulator
 
-    folder = results_of({"results": "results"} | _config(_snakefile(), circuit, ()))
+    folder = results_of({"results": "results"} | invocation.keys(circuit))
     try:
         loaded = load(circuit)
         plan = make(loaded, folder)
@@ -131,10 +134,10 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
     simulations are checked by jobs before anything else runs.
     """
     with _mistakes_shown(debug):
-        from snakefold import results
+        from snakefold import invocation, results
         from snakefold.workflow import ask_simulator, plan_for, warn
 
-        snakefile, config, arguments = _asked(circuit, arguments)
+        snakefile, config, arguments = invocation.asked(circuit, arguments)
         plan = plan_for(config)
         dry = any(a in ("-n", "--dry-run", "--dryrun") for a in arguments)
         unreachable = ask_simulator(plan) if plan.simulations else []
@@ -146,7 +149,7 @@ def run(debug: bool, circuit: str | None, arguments: tuple[str, ...]) -> None:
             a.startswith(("-c", "-j", "--cores", "--jobs", "--profile", "--workflow-profile")) for a in arguments
         ):
             arguments = (*arguments, "--cores", "all")
-        settings = _settings(config)
+        settings = invocation.as_arguments(config)
         if unreachable and not dry:
             warn(unreachable)
             if code := _waited_for([*command, "validated", *arguments, "--config", *settings]):
@@ -167,41 +170,19 @@ def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, 
     with _mistakes_shown(debug, ending=""):
         import json
 
+        from snakefold import invocation
         from snakefold.dryrun import planned
         from snakefold.outlook import Outlook
         from snakefold.workflow import plan_for, warn
 
-        snakefile, config, arguments = _asked(circuit, arguments)
+        snakefile, config, arguments = invocation.asked(circuit, arguments)
         made = plan_for(config)
-        outlook = Outlook.of(made, planned(["-s", str(snakefile), *arguments, "--config", *_settings(config)]))
+        settings = invocation.as_arguments(config)
+        outlook = Outlook.of(made, planned(["-s", str(snakefile), *arguments, "--config", *settings]))
         warn(made.warnings)
         click.echo(json.dumps(outlook.json(), indent=2) if as_json else outlook.text())
         if refused := outlook.refused():
             raise refused
-
-
-def _asked(circuit: str | None, arguments: tuple[str, ...]) -> tuple[Path, dict, tuple[str, ...]]:
-    """Return the Snakefile, the workflow's keys and the arguments of Snakemake, the first of which click took apart.
-
-    Raises
-    ------
-    UserError : Snakemake is not installed here, or config/config.yaml cannot be read
-    """
-    from importlib.util import find_spec
-
-    from snakefold.errors import UserError
-
-    if find_spec("snakemake") is None:
-        raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
-    if circuit is not None and circuit.startswith("-"):
-        circuit, arguments = None, (circuit, *arguments)
-    snakefile = _snakefile()
-    return snakefile, _config(snakefile, circuit, arguments), arguments
-
-
-def _settings(config: dict) -> list[str]:
-    """Return the workflow's keys as arguments of --config."""
-    return [f"{key}={value}" for key, value in config.items() if value is not None]
 
 
 def _waited_for(command: list[str]) -> int:
@@ -215,59 +196,6 @@ def _waited_for(command: list[str]) -> int:
             if not asked and not sys.stdin.isatty():  # a terminal has told it already
                 process.send_signal(signal.SIGINT)
             asked = True
-
-
-def _snakefile() -> Path:
-    from snakefold.installation import SNAKEFILE
-
-    here = Path("Snakefile")
-    return here if here.is_file() else SNAKEFILE
-
-
-def _configured() -> str:
-    """Return the circuit that config/config.yaml of this folder names.
-
-    Raises
-    ------
-    UserError : there is no such file or key
-    """
-    from snakefold.errors import UserError
-
-    file = Path("config/config.yaml")
-    circuit = _config(_snakefile(), None, ()).get("circuit") if file.is_file() else None
-    if not isinstance(circuit, str):
-        raise UserError("names no circuit; say which: snakefold check CIRCUIT", where=str(file))
-    return circuit
-
-
-def _config(snakefile: Path, circuit: str | None, arguments: tuple[str, ...]) -> dict:
-    """Return the workflow's keys: those of config/config.yaml, then those given with --config.
-
-    Raises
-    ------
-    UserError : config/config.yaml cannot be read
-    """
-    import yaml
-
-    from snakefold.errors import UserError
-
-    file = next((f for f in (Path("config/config.yaml"), snakefile.parent / "config/config.yaml") if f.is_file()), None)
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file else {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"cannot be read: {error}", where=str(file)) from error
-    if not isinstance(config, dict):
-        raise UserError(f"should be: a mapping (got: {config!r:.60})", where=str(file))
-    if "--config" in arguments or "-C" in arguments:
-        at = arguments.index("--config" if "--config" in arguments else "-C")
-        for setting in arguments[at + 1 :]:
-            key, equals, value = setting.partition("=")
-            if not equals or key.startswith("-"):
-                break
-            config[key] = yaml.safe_load(value)
-    if circuit is not None:
-        config["circuit"] = circuit
-    return config
 
 
 @main.command()

@@ -19,6 +19,7 @@ class AllToAll(ConnectivityStrategy):
     """
 
     algorithm_version: ClassVar[int] = 1
+    shares: ClassVar[tuple[str, ...]] = ("affinity",)
 
     affinity = Attribute(types.number(min=0, max=1), default=1.0, doc="Probability of a synapse of each pair of cells.")
 

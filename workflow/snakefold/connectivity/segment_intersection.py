@@ -34,6 +34,7 @@ class SegmentIntersection(ConnectivityStrategy):
     algorithm_version: ClassVar[int] = 2
     columns: ClassVar[dict[str, str]] = columns(EFFERENT, AFFERENT)
     shaped: ClassVar[tuple[str, ...]] = tuple(SIDES)
+    shares: ClassVar[tuple[str, ...]] = ("affinity",)
     by_distance: ClassVar[bool] = True
     cost_per_edge_s: ClassVar[float] = 6e-6
 

@@ -66,6 +66,7 @@ class _Shaped(ConnectivityStrategy):
     """Base of the strategies that connect by shapes."""
 
     algorithm_version: ClassVar[int] = 2
+    shares: ClassVar[tuple[str, ...]] = ("affinity", "pruning_ratio")
     by_distance: ClassVar[bool] = True
     cost_per_edge_s: ClassVar[float] = 1e-6
 

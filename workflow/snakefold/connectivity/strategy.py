@@ -118,6 +118,7 @@ class ConnectivityStrategy(Node):
     halo_um : candidates are the cells of chunks that come this near; None for all cells
     columns : further columns of its edges, name -> dtype; a property where it depends on attributes
     shaped : the sides, "presynaptic" and "postsynaptic", of whose cells it reads the morphologies
+    shares : attributes that are shares of its synapses: where one is 0, there are none
     by_distance : whether it asks how far apart cells are, which of entities nobody can say
     """
 
@@ -128,6 +129,7 @@ class ConnectivityStrategy(Node):
     halo_um: float | None = None
     columns: ClassVar[dict[str, str]] = {}
     shaped: ClassVar[tuple[str, ...]] = ()
+    shares: ClassVar[tuple[str, ...]] = ()
     by_distance: ClassVar[bool] = False
     cost_per_edge_s: ClassVar[float] = 5e-7
 
@@ -199,8 +201,7 @@ class ConnectivityStrategy(Node):
 
     def warnings(self) -> list[tuple[str, str]]:
         """Return (attribute, message) for all that a user should know."""
-        shares = ("affinity", "pruning_ratio")
-        return [(key, "is 0: there will be no synapses") for key in shares if getattr(self, key, None) == 0]
+        return [(key, "is 0: there will be no synapses") for key in self.shares if getattr(self, key) == 0]
 
     def asks(self) -> list[tuple[str, str, str]]:
         """Return (attribute, cell type, property) of the properties that it asks cells for."""

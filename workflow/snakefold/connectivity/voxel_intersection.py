@@ -45,6 +45,7 @@ class VoxelIntersection(ConnectivityStrategy):
     partitioned_by: ClassVar[str] = "source"  # of a source's candidates a fixed part is looked at
     shaped: ClassVar[tuple[str, ...]] = ("presynaptic", "postsynaptic")
     columns: ClassVar[dict[str, str]] = columns(EFFERENT, AFFERENT)
+    shares: ClassVar[tuple[str, ...]] = ("affinity",)
     by_distance: ClassVar[bool] = True
     cost_per_edge_s: ClassVar[float] = 2e-6
 
