@@ -54,12 +54,28 @@ def accounted(tmp_path, monkeypatch, said, code=0):
     return folder
 
 
-def test_logs_are_added_up_by_phase_and_ranks_by_job(results):
+def test_logs_are_added_up_by_rule_and_ranks_by_job(results):
     assert cost.of_logs(results) == {
         "build": Cost(1, 0.25, 45),
         "connect": Cost(2, 5.0, 200),
         "place": Cost(1, 10.0, 50),
     }
+
+
+@pytest.mark.parametrize(
+    ("log", "rule"),
+    [
+        ("connect/own.0.log", "connect"),
+        ("build/connect/own.log", "build"),
+        ("build/morphology/cell.log", "build_morphology"),
+        ("build/module/cell.log", "build_module"),
+        ("simulate/circuit.log", "circuit_config"),
+        ("simulate/rest.log", "simulate"),
+        ("prepare/connect.own.log", "prepare"),
+    ],
+)
+def test_a_log_says_the_rule(log, rule):
+    assert cost.rule_of(log) == rule
 
 
 def test_benchmarks_are_added_up_by_phase_with_the_attempts_that_failed(results):
@@ -90,9 +106,9 @@ def test_what_slurm_has_accounted_for(results, tmp_path, monkeypatch):
         "after_placement_hook": Cost(1, 2.0, 0, 4, 1000),
         "jobs": Cost(1, 1.0, 0, 2, 1000),
     }
-    phases = cost.by_phase(costs)
-    assert list(phases) == ["connect", "gather", "after_placement", "jobs"]
-    assert phases["gather"] == Cost(2, pytest.approx(86404.4), 1024, 16, 1000, 1)
+    kinds = cost.without_names(costs)
+    assert list(kinds) == ["connect", "gather", "after_placement", "jobs"]
+    assert kinds["gather"] == Cost(2, pytest.approx(86404.4), 1024, 16, 1000, 1)
 
 
 def test_where_no_sacct_answers_there_is_nothing(results, tmp_path, monkeypatch):

@@ -30,14 +30,17 @@ def synapses(loaded: Loaded, space: Space) -> dict[str, Amount]:
     circuit, n_cells, known = loaded.circuit, loaded.n_cells(guessed=True), set(loaded.n_cells())
     sample, made = _sample(loaded, space), {}
     for _, strategy in sorted(circuit.connectivity.items()):
+        types = {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types}
+        counted = not strategy.by_labels() and types <= known
         for edge_set, pair in strategy.edge_sets().items():
             mean, sd = strategy.expected(pair, n_cells)
-            sure = isfinite(mean) and not strategy.by_labels() and known.issuperset(pair)
-            if not isfinite(mean):
-                one = strategy.of_a_pair(pair, sample) if sample.boxes.keys() >= {*pair} else nan
-                guessed = strategy.guess(pair, n_cells) or needs.UNKNOWN_EDGES
-                mean, sd = n_cells[pair[0]] * n_cells[pair[1]] * one if isfinite(one) else guessed, 0.0
-            made[edge_set] = Amount(float(mean), float(sd), sure)
+            if isfinite(mean):
+                made[edge_set] = Amount(mean, sd, counted)
+                continue
+            one = strategy.of_a_pair(pair, sample) if sample.boxes.keys() >= {*pair} else nan
+            guessed = strategy.guess(pair, n_cells) or needs.UNKNOWN_EDGES
+            mean = n_cells[pair[0]] * n_cells[pair[1]] * one if isfinite(one) else guessed
+            made[edge_set] = Amount(float(mean), known=False)
     return made
 
 

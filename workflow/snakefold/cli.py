@@ -292,15 +292,15 @@ def status(debug: bool, results: str, follow: bool) -> None:
 @RESULTS
 @click.pass_obj
 def cost(debug: bool, results: str) -> None:
-    """Print what a circuit has cost, by phase: what its jobs say, and what SLURM has accounted for."""
+    """Print what a circuit has cost, by rule: what its jobs say, and what SLURM has accounted for."""
     with _mistakes_shown(debug, ending=""):
-        from snakefold.cost import by_phase, of_logs, of_slurm, table
+        from snakefold.cost import of_logs, of_slurm, table, without_names
 
         click.echo("the processes of jobs, by their logs")
         click.echo(table(of_logs(results)))
         if accounted := of_slurm(results):
             click.echo("\nSLURM jobs, all attempts")
-            click.echo(table(by_phase(accounted)))
+            click.echo(table(without_names(accounted)))
 
 
 @main.command()

@@ -16,7 +16,7 @@ from snakefold.leftovers import names
 _COST = re.compile(r"^cost: ([\d.]+) CPU-s, (\d+) MB at most$", re.MULTILINE)
 # Snakemake submits a job with its rule as a comment. Sites rarely keep comments; they keep the line that was submitted.
 _RULE = re.compile(r" --comment rule_(\S+?)(?:_wildcards_|\s|$)")
-_PHASE = re.compile(r"prepare|gather|after_placement|after_connectivity|[a-z]+")
+_KIND = re.compile(r"build_module|build_morphology|after_placement|after_connectivity|[a-z]+")
 _COLUMNS = ("JobID", "State", "ElapsedRaw", "TotalCPU", "MaxRSS", "ReqMem", "SubmitLine")
 _NOT_ENDED = {"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"}
 _UNITS = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}  # SLURM's MB are of 2**20 bytes, as are ours
@@ -54,14 +54,22 @@ class Cost:
         )
 
 
+def rule_of(log: str | Path) -> str:
+    """Return the rule of a job by its log, relative to the folder of logs: as `connect`, without what it is of."""
+    phase, *rest = Path(log).with_suffix("").parts
+    if phase == "build" and rest[0] in ("morphology", "module"):
+        return f"build_{rest[0]}"
+    return "circuit_config" if (phase, *rest) == ("simulate", "circuit") else phase
+
+
 def of_logs(results: str | Path) -> dict[str, Cost]:
-    """Return the cost by phase, of the logs in a results folder; the ranks of a job are added up."""
+    """Return the cost by rule, of the logs in a results folder; the ranks of a job are added up."""
     costs: dict[str, Cost] = {}
     logs = Path(results, "logs")
     for path in sorted(logs.rglob("*.log")):
         if job := of_log(path):
-            phase = path.relative_to(logs).parts[0]
-            costs[phase] = costs.get(phase, Cost()) + job
+            rule = rule_of(path.relative_to(logs))
+            costs[rule] = costs.get(rule, Cost()) + job
     return costs
 
 
@@ -109,13 +117,13 @@ def of_slurm(results: str | Path) -> dict[str, Cost]:
     return _by_rule(line.split("|", len(_COLUMNS) - 1) for line in done.stdout.splitlines())
 
 
-def by_phase(costs: Mapping[str, Cost]) -> dict[str, Cost]:
-    """Return the costs of phases from those of rules."""
-    phases: dict[str, Cost] = {}
+def without_names(costs: Mapping[str, Cost]) -> dict[str, Cost]:
+    """Return the costs of rules, those together that differ in what they are of, as `connect_<strategy>`."""
+    kinds: dict[str, Cost] = {}
     for rule, cost in costs.items():
-        phase = _PHASE.match(rule)[0]
-        phases[phase] = phases.get(phase, Cost()) + cost
-    return phases
+        kind = _KIND.match(rule)[0]
+        kinds[kind] = kinds.get(kind, Cost()) + cost
+    return kinds
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -164,11 +172,11 @@ def _seconds(text: str) -> float:
 
 
 def table(costs: Mapping[str, Cost]) -> str:
-    """Return the costs of phases as lines of text, at most 80 columns wide, the sum last."""
+    """Return the costs of rules as lines of text, at most 80 columns wide, the sum last."""
     heads = ("jobs", "failed", "CPU-s", "largest MB", "asked MB", "longest s")
-    lines = [f"{'phase':<20} {heads[0]:>6} {heads[1]:>6} {heads[2]:>10} {heads[3]:>10} {heads[4]:>8} {heads[5]:>9}"]
-    for phase, cost in [*sorted(costs.items()), ("all", total(costs.values()))]:
+    lines = [f"{'rule':<20} {heads[0]:>6} {heads[1]:>6} {heads[2]:>10} {heads[3]:>10} {heads[4]:>8} {heads[5]:>9}"]
+    for rule, cost in [*sorted(costs.items()), ("all", total(costs.values()))]:
         known = f"{cost.asked_mb:>8.0f} {cost.longest_s:>9.0f}" if cost.asked_mb else f"{'-':>8} {'-':>9}"
         numbers = f"{cost.jobs:>6} {cost.failed:>6} {cost.cpu_s:>10.1f} {cost.largest_mb:>10.0f}"
-        lines.append(f"{phase:<20} {numbers} {known}")
+        lines.append(f"{rule:<20} {numbers} {known}")
     return "\n".join(lines)

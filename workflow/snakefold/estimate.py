@@ -2,7 +2,7 @@
 
 A job costs what its process costs, whatever it does, and what `needs` says of its work. Both are declared, as measured
 on the circuits of this repository (docs/PLAN.md), and corrected by what the same job, or else the jobs of the same
-phase, cost in earlier runs below the same folder of results: in the logs, as `snakefold cost` reads them.
+rule, cost in earlier runs below the same folder of results: in the logs, as `snakefold cost` reads them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from snakefold import needs
-from snakefold.cost import Cost, of_log
+from snakefold.cost import Cost, of_log, rule_of
 from snakefold.errors import UserError
 from snakefold.needs import Needs
 from snakefold.nest.devices import report_file
@@ -23,8 +23,8 @@ from snakefold.results import OWNER
 PROCESS = {
     "parse": Needs(46, 0.12),
     "build": Needs(55, 0.2),
-    "morphology": Needs(60, 0.27),
-    "module": Needs(160, 14.0),
+    "build_morphology": Needs(60, 0.27),
+    "build_module": Needs(160, 14.0),
     "validate": Needs(53, 0.2),
     "prepare": Needs(85, 0.33),
     "place": Needs(55, 0.25),
@@ -32,7 +32,7 @@ PROCESS = {
     "gather": Needs(56, 0.25),
     "after_placement": Needs(60, 0.4),
     "after_connectivity": Needs(60, 0.4),
-    "circuit": Needs(46, 0.18),
+    "circuit_config": Needs(46, 0.18),
     "simulate": Needs(190, 1.5),
     "report": Needs(108, 1.6),
 }
@@ -45,7 +45,7 @@ _GATHERED_EDGE_S = 2e-7
 _HOOK_BYTES_PER_EDGE = 100
 _MOST_RUNS = 8  # earlier ones that are read
 _FARTHEST = 8.0  # factor of a correction
-_OF_THIS_CIRCUIT = {"module", "after_placement", "after_connectivity", "simulate"}  # others are alike elsewhere
+_OF_THIS_CIRCUIT = {"build_module", "after_placement", "after_connectivity", "simulate"}  # others are alike elsewhere
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Job:
     Attributes
     ----------
     phase : folder of its log
-    kind : key of `PROCESS`
+    rule : its rule, as `cost.rule_of` says; key of `PROCESS`
     of : the part that it works on
     needs : all that it costs
     """
 
     phase: str
-    kind: str
+    rule: str
     of: str
     needs: Needs
 
@@ -70,17 +70,19 @@ def jobs(plan: Plan) -> dict[str, Job]:
     """Return every job of a plan, by the path of its log within the results folder."""
     found: dict[str, Job] = {}
 
-    def add(phase: str, of: str, work: Needs | None = None, kind: str = "", *, log: str = "") -> None:
-        base, work = PROCESS[kind or phase], work or Needs()
+    def add(phase: str, of: str, work: Needs | None = None, *, log: str = "") -> None:
+        log = f"{phase}/{log or of}.log"
+        rule, work = rule_of(log), work or Needs()
+        base = PROCESS[rule]
         total = Needs(base.memory_mb + work.memory_mb, base.cpu_s + work.cpu_s)
-        found[f"logs/{phase}/{log or of}.log"] = Job(phase, kind or phase, of, total)
+        found[f"logs/{log}"] = Job(phase, rule, of, total)
 
     add("parse", "parse")
     for part in plan.parts:
         if part != "parse":
-            add("build", part, plan.needs_of_build(part), "morphology" if part.startswith("morphology/") else "build")
+            add("build", part, plan.needs_of_build(part))
     for module in plan.modules:
-        add("build", f"module/{module}", kind="module")
+        add("build", f"module/{module}")
     for name, placement in plan.placements.items():
         if placement.prepares:
             add("prepare", f"place.{name}")
@@ -101,7 +103,7 @@ def jobs(plan: Plan) -> dict[str, Job]:
             amounts = plan.cells if phase == "after_placement" else plan.synapses
             n = sum(amounts[of].mean for of in {*hook.files, *hook.reads} if of in amounts)
             add(phase, name, Needs(n * _HOOK_BYTES_PER_EDGE / 1e6, n * 1e-6))
-    add("simulate", "circuit", kind="circuit")
+    add("simulate", "circuit")
     for name in plan.simulations:
         add("validate", name)
         add("simulate", name, plan.needs[f"simulate/{name}"])
@@ -121,13 +123,13 @@ def calibrated(plan: Plan, estimates: Mapping[str, Job]) -> tuple[dict[str, Job]
     factors, n = _factors(plan)
     made = {}
     for log, job in estimates.items():
-        cpu, memory = factors.get((job.kind, job.of)) or factors.get((job.kind, None)) or (1.0, 1.0)
+        cpu, memory = factors.get((job.rule, job.of)) or factors.get((job.rule, None)) or (1.0, 1.0)
         made[log] = replace(job, needs=Needs(job.needs.memory_mb * memory, job.needs.cpu_s * cpu))
     return made, n
 
 
 def _factors(plan: Plan) -> tuple[dict[tuple[str, str | None], tuple[float, float]], int]:
-    """Return what (CPU time, memory) of jobs were by what was estimated, of each kind and each part of this circuit."""
+    """Return what (CPU time, memory) of jobs were by what was estimated, of each rule and each part of this circuit."""
     pairs: dict[tuple[str, str | None], list[tuple[Cost, Needs]]] = {}
     n = 0
     for folder, earlier in _earlier(plan):
@@ -136,8 +138,8 @@ def _factors(plan: Plan) -> tuple[dict[tuple[str, str | None], tuple[float, floa
             if not path.is_file() or (cost := of_log(path)) is None:
                 continue
             n += 1
-            own = [(job.kind, job.of)] if folder == Path(plan.results) else []
-            for key in (*own, *([(job.kind, None)] if job.kind not in _OF_THIS_CIRCUIT else [])):
+            own = [(job.rule, job.of)] if folder == Path(plan.results) else []
+            for key in (*own, *([(job.rule, None)] if job.rule not in _OF_THIS_CIRCUIT else [])):
                 pairs.setdefault(key, []).append((cost, job.needs))
     return {key: _ratios(of) for key, of in pairs.items()}, n
 

@@ -98,14 +98,12 @@ class Outlook:
 
     def _cost(self) -> list[str]:
         by = f"corrected by {self.earlier:,} earlier jobs here" if self.earlier else "with no earlier run here to go by"
-        lines = [f"cost, {by}", f"  {'phase':<20} {'jobs':>6} {'to run':>7} {'core-minutes':>13} {'largest MB':>11}"]
-        for phase in [*dict.fromkeys(job.phase for job in self.every.values()), None]:
-            all_, run = (
-                [job for job in of.values() if phase in (None, job.phase)] for of in (self.every, self.running)
-            )
+        lines = [f"cost, {by}", f"  {'rule':<20} {'jobs':>6} {'to run':>7} {'core-minutes':>13} {'largest MB':>11}"]
+        for rule in [*dict.fromkeys(job.rule for job in self.every.values()), None]:
+            all_, run = ([job for job in of.values() if rule in (None, job.rule)] for of in (self.every, self.running))
             minutes, most = sum(j.needs.cpu_s for j in run) / 60, max((j.needs.memory_mb for j in run), default=0)
             numbers = f"{len(all_):>6} {len(run):>7} {minutes:>13.2f} {most:>11.0f}"
-            lines.append(f"  {phase or 'all':<20} {numbers}")
+            lines.append(f"  {rule or 'all':<20} {numbers}")
         return lines
 
     def _disk(self) -> list[str]:
@@ -203,6 +201,7 @@ def _job(log: str, job: Job) -> dict:
     return {
         "log": log,
         "phase": job.phase,
+        "rule": job.rule,
         "of": job.of,
         "cpu_s": round(job.needs.cpu_s, 3),
         "memory_mb": round(job.needs.memory_mb, 1),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from math import nan
 
 import numpy as np
 
@@ -241,11 +240,9 @@ def _connection(
     loaded: Loaded, name: str, tiles: int | None, parts: dict[str, Part], synapses: dict[str, Amount]
 ) -> Connection:
     circuit, strategy = loaded.circuit, loaded.circuit.connectivity[name]
-    sets, n_cells = strategy.edge_sets(), loaded.n_cells(guessed=True)
-    expected = {s: (nan, nan) if strategy.by_labels() else strategy.expected(pair, n_cells) for s, pair in sets.items()}
+    sets = strategy.edge_sets()
+    expected = {s: [synapses[s].mean, synapses[s].sd] if synapses[s].known else None for s in sets}
     n_edges = sum(synapses[s].mean for s in sets)
-    if not {*strategy.presynaptic.cell_types, *strategy.postsynaptic.cell_types} <= set(loaded.n_cells()):
-        expected = dict.fromkeys(sets, (nan, 0.0))
     n_tiles = number_of_tiles(tiles, n_edges * strategy.cost_per_edge_s, n_edges)
     slice_ = {
         "phase": "connect",
@@ -253,7 +250,7 @@ def _connection(
         "seed": circuit.seed_of(strategy),
         "grid": _grid(circuit),
         "sets": {s: list(pair) for s, pair in sets.items()},
-        "expected": {s: [mean, sd] if mean == mean else None for s, (mean, sd) in expected.items()},
+        "expected": expected,
     }
     parts[f"connect/{name}"] = _part(slice_, strategy, (), n_tiles)
     return Connection(

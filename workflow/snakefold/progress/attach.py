@@ -9,14 +9,13 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from snakefold import leftovers
+from snakefold import estimate, leftovers
 from snakefold.plan import Plan
 from snakefold.progress.jobs import Job, Run, job_of
 
 PLUGIN = "snakemake_logger_plugin_snakefold"
-_COSTS = {"place_": "place/", "connect_": "connect/", "simulate_": "simulate/", "gather_cells_": "cells/"}
 
 _watch = None  # of this process's run
 
@@ -104,21 +103,13 @@ def _handler(logger: logging.Logger, settings, wanted: str | None) -> tuple[logg
 
 def jobs_of(plan: Plan, dag_jobs: Iterable) -> dict[int, Job]:
     """Return the jobs of Snakemake's graph that are to run, by their numbers."""
-    made = {}
+    made, estimates = {}, estimate.jobs(plan)
     for job in dag_jobs:
-        rule, wildcards, log = job.rule.name, job.wildcards_dict, next(iter(job.log), "")
-        log = str(log).removeprefix(f"{plan.results}/")
-        if (one := job_of(job.jobid, rule, wildcards, log, _cost_s(plan, rule, wildcards))) is not None:
+        log = str(next(iter(job.log), "")).removeprefix(f"{plan.results}/")
+        cost_s = estimates[log].needs.cpu_s if log in estimates else 0.0
+        if (one := job_of(job.jobid, job.rule.name, job.wildcards_dict, log, cost_s)) is not None:
             made[one.id] = one
     return made
-
-
-def _cost_s(plan: Plan, rule: str, wildcards: Mapping[str, str]) -> float:
-    if rule == "build":
-        return plan.needs_of_build(wildcards["part"]).cpu_s
-    begins = next((begins for begins in _COSTS if rule.startswith(begins)), None)
-    needs = plan.needs.get(_COSTS[begins] + rule.removeprefix(begins)) if begins else None
-    return needs.cpu_s if needs else 0.0
 
 
 def expected(plan: Plan) -> dict[str, float]:

@@ -53,7 +53,7 @@ class Job:
     log : its log file, relative to the results folder
     part : the part whose chunks or model time it makes, as in "connect/feed"; "" for other jobs
     journal : where it commits them, relative to the results folder
-    cost_s : CPU time that it is estimated to need, beside its start
+    cost_s : CPU time that its process is estimated to need
     status, since : now, and from when on (seconds since the epoch)
     began : when it began to run, the last time; None before
     seconds : how long it ran, when it has ended

@@ -7,7 +7,7 @@ from snakefold.progress.counts import UNITS, Count, Counter
 from snakefold.progress.jobs import ABORTED, FAILED, OPEN, QUEUED, RUNNING, SUCCESS, Change, Job, Run
 
 WIDTH = 80
-START_S = 1.0  # of a job, whatever it does
+_BESIDE_S = 0.7  # that a job takes beside its process: Snakemake, its shell
 _MOST_RUNNING = 3
 _MOST_FAILED = 5
 _RED, _GREEN, _BLUE, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
@@ -134,7 +134,7 @@ def left_s(run: Run, counter: Counter, now: float) -> float | None:
     for job in run.jobs.values():
         if job.status == SUCCESS and job.seconds:  # without, it was not seen to run
             took, wanted = measured.get(job.phase, (0.0, 0.0))
-            measured[job.phase] = took + job.seconds, wanted + job.cost_s + START_S
+            measured[job.phase] = took + job.seconds, wanted + job.cost_s + _BESIDE_S
             busy += job.seconds
     all_took, all_wanted = (sum(column) for column in zip((0.0, 0.0), *measured.values(), strict=True))
     rest = [job for job in run.jobs.values() if job.status in OPEN]
@@ -145,7 +145,7 @@ def left_s(run: Run, counter: Counter, now: float) -> float | None:
         return None
     for job in rest:
         took, wanted = measured.get(job.phase, (all_took, all_wanted))
-        mine = (job.cost_s + START_S) * (took / wanted if wanted else 1.0)
+        mine = (job.cost_s + _BESIDE_S) * (took / wanted if wanted else 1.0)
         if job.status == RUNNING:
             so_far, fraction = now - job.since, fractions[job.id]
             busy += so_far
