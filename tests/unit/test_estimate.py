@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_what_passes_is_of_the_jobs_that_run(plan):
     edges = estimate.passing(plan, ["logs/connect/a_to_b.log"])
     assert edges == plan.synapses["a_to_b"].mean * 16
     assert 0 == estimate.passing(plan, ["logs/report/report.log"]) < edges < every
+
+
+def test_what_is_replaced_makes_room(plan):
+    edges, free = plan.edges("a_to_b"), 1e5
+    Path(edges).parent.mkdir(parents=True)
+    Path(edges).write_bytes(bytes(4000))
+    disk = replace(estimate.Disk.of(plan, {edges: 1e5}, [], [edges, "elsewhere"]), free=free)
+    assert disk == estimate.Disk(1e5, 4000, 0.0, free)
+    assert disk.too_small() == ""
+    said = replace(disk, passes=4001.0).too_small()
+    assert said.startswith("the run needs about 100 kB more (4 kB of it only while it runs), and 100 kB are free")
 
 
 def test_without_earlier_runs_estimates_stand(plan):

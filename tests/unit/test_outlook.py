@@ -39,8 +39,8 @@ def test_an_edit_its_reruns_and_what_is_kept_are_told(edit):
 
 
 def test_a_run_writes_what_its_jobs_write(edit):
-    assert edit.writes == edit.files[edit.plan.edges("a_to_b")]
-    assert edit.passes == estimate.passing(edit.plan, edit.running) > 0
+    assert edit.disk.writes == edit.files[edit.plan.edges("a_to_b")]
+    assert edit.disk.passes == estimate.passing(edit.plan, edit.running) > 0
 
 
 def test_json_has_every_job(edit):
@@ -86,14 +86,16 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
     assert ran.exit_code == 0, ran.output
     assert "will run, for the first time" in ran.stdout
     assert not (tmp_path / "results").exists()
-    monkeypatch.setattr(outlook, "free_bytes", lambda folder: 1000.0)
+    monkeypatch.setattr(estimate, "free_bytes", lambda folder: 1000.0)
     ran = CliRunner().invoke(cli.main, ["plan", "circuit.yaml"])
     assert ran.exit_code == 1
     assert "results/circuit: the run needs about" in ran.stderr and "1 kB are free; make room" in ran.stderr
+    ran = CliRunner().invoke(cli.main, ["plan", "circuit.yaml", "--config", "disk=warn"])
+    assert ran.exit_code == 0 and "warning: results/circuit: the run needs about" in ran.stderr
 
 
 def test_the_disk_is_that_of_the_nearest_folder(tmp_path):
-    assert outlook.free_bytes(str(tmp_path / "not/yet")) == pytest.approx(outlook.free_bytes(str(tmp_path)), rel=0.1)
+    assert estimate.free_bytes(str(tmp_path / "not/yet")) == pytest.approx(estimate.free_bytes(str(tmp_path)), rel=0.1)
 
 
 def test_what_snakemake_says_against_a_plan_is_passed_on(tmp_path, monkeypatch):

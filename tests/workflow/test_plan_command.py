@@ -11,7 +11,7 @@ from flow import Workflow, description
 from snakefold.cost import of_logs
 
 TILES = 2
-PHASES = ("parse", "build", "validate", "place", "connect", "gather", "simulate", "report")
+RULES = ("parse", "build", "validate", "place", "connect", "gather", "circuit_config", "simulate", "report")
 
 
 def outlook(workflow: Workflow) -> dict:
@@ -22,6 +22,18 @@ def outlook(workflow: Workflow) -> dict:
     ran = subprocess.run(command, cwd=workflow.folder, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
+
+
+def test_a_run_that_the_disk_is_too_small_for_does_not_begin(tmp_path):
+    simulated = description()
+    simulated["simulations"] = {"other": simulated["simulations"]["quick"] | {"duration": 1e15}}
+    workflow = Workflow(tmp_path / "here")
+    workflow.write(simulated)
+    ran = workflow.run()
+    assert ran.code == 1 and ran.jobs == {}
+    assert "are free; make room, or choose another folder" in ran.output
+    assert "to run all the same: --config disk=warn" in ran.output and "nothing was run" in ran.output
+    assert not (workflow.results / "parse.h5").exists()
 
 
 def test_what_is_planned_is_what_runs_and_what_it_costs(tmp_path):
@@ -43,9 +55,9 @@ def test_what_is_planned_is_what_runs_and_what_it_costs(tmp_path):
             n = len(population["source_node_id"])
         assert abs(n - of["mean"]) <= 5 * of["sd"], edge_set
         assert 0.5 < of["bytes"] / path.stat().st_size < 2, edge_set
-    largest = {phase: max(j["memory_mb"] for j in first["runs"] if j["phase"] == phase) for phase in PHASES}
-    for phase, cost in of_logs(workflow.results).items():
-        assert 0.5 < largest[phase] / cost.largest_mb < 2, phase
+    largest = {rule: max(j["memory_mb"] for j in first["runs"] if j["rule"] == rule) for rule in RULES}
+    for rule, cost in of_logs(workflow.results).items():
+        assert 0.5 < largest[rule] / cost.largest_mb < 2, rule
     assert outlook(workflow)["runs"] == []
 
     edit = description()

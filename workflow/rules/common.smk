@@ -22,6 +22,7 @@ from snakefold.progress import attach as progress
 from snakefold.scheduling import Profile
 from snakefold.workflow import (
     check_ranks,
+    check_room,
     how_to_go_on,
     job_environment,
     job_functions,
@@ -55,6 +56,7 @@ wildcard_constraints:
 
 onstart:
     with mistakes_shown():
+        warn(check_room(PLAN, workflow.dag.needrun_jobs(), config.get("disk")))
         warn(start(PLAN, log, 1 if with_conda(DEPLOYMENT) else PROFILE.simulation_ranks))
     progress.begin(PLAN, workflow, config.get("progress"))
 

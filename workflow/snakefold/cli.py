@@ -182,7 +182,9 @@ def plan(debug: bool, circuit: str | None, as_json: bool, arguments: tuple[str, 
         warn(made.warnings)
         click.echo(json.dumps(outlook.json(), indent=2) if as_json else outlook.text())
         if refused := outlook.refused():
-            raise refused
+            if config.get("disk") != "warn":
+                raise refused
+            warn([str(refused)])
 
 
 def _waited_for(command: list[str]) -> int:

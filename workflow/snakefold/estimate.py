@@ -5,6 +5,7 @@ on the circuits of this repository (docs/PLAN.md), and corrected by what the sam
 rule, cost in earlier runs below the same folder of results: in the logs, as `snakefold cost` reads them.
 """
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -218,3 +219,52 @@ def passing(plan: Plan, logs: Iterable[str]) -> float:
     n_cells = {t: amount.mean for t, amount in plan.cells.items()}
     recorded = {name: _of_simulation(plan, name, n_cells) for name in plan.simulations}
     return total + sum(sum(of.values()) for name, of in recorded.items() if ("simulate", name) in running)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a run does to the disk of its results, bytes.
+
+    Attributes
+    ----------
+    writes : what stays of what it writes
+    replaces : what is there of that, and is deleted before
+    passes : what is there for a while, at most
+    free : the room that there is
+    """
+
+    writes: float
+    replaces: float
+    passes: float
+    free: float
+
+    @classmethod
+    def of(cls, plan: Plan, sizes: Mapping[str, float], logs: Iterable[str], outputs: Iterable[str]) -> "Disk":
+        """Return what jobs do, by their logs and outputs; `sizes` are those of `files`."""
+        written = [path for path in outputs if path in sizes]
+        there = sum(Path(path).stat().st_size for path in written if Path(path).is_file())
+        return cls(sum(sizes[path] for path in written), there, passing(plan, logs), free_bytes(plan.results))
+
+    def too_small(self) -> str:
+        """Return what to say where there is too little room, else nothing."""
+        if (needed := self.writes - self.replaces + self.passes) <= self.free:
+            return ""
+        return (
+            f"the run needs about {bytes_said(needed)} more ({bytes_said(self.passes)} of it only while it runs), and "
+            f"{bytes_said(self.free)} are free; make room, or choose another folder, as in --config results=/other/disk"
+        )
+
+
+def free_bytes(folder: str) -> float:
+    """Return how much room there is on the disk of a folder that there may not be yet."""
+    there = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.is_dir())
+    return float(shutil.disk_usage(there).free)
+
+
+def bytes_said(n: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 999.5:
+            return f"{n:.3g} {unit}" if unit != "B" else f"{n:.0f} B"
+        n /= 1000
+    return f"{n:.3g} TB"

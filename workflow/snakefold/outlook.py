@@ -1,16 +1,14 @@
 """What `snakefold plan` says: what a run would make, what it would cost, what it would run again and why."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import wrap
 
 from snakefold import edits, estimate
 from snakefold.dryrun import Planned
 from snakefold.edits import Edit
 from snakefold.errors import UserError
-from snakefold.estimate import Job
+from snakefold.estimate import Disk, Job, bytes_said
 from snakefold.needs import Needs
 from snakefold.plan import Amount, Plan
 
@@ -31,7 +29,7 @@ class Outlook:
     edits : of the description since the last run; None where there was none
     reasons : why jobs run, by their logs
     files : bytes of those that stay, by path
-    writes, passes, free : bytes that the run writes and that stay, those that pass, those that the disk has
+    disk : what the run writes, and how much room there is
     """
 
     plan: Plan
@@ -41,9 +39,7 @@ class Outlook:
     edits: list[Edit] | None
     reasons: dict[str, list[str]]
     files: dict[str, float]
-    writes: float
-    passes: float
-    free: float
+    disk: Disk
 
     @classmethod
     def of(cls, plan: Plan, planned: Iterable[Planned]) -> "Outlook":
@@ -51,27 +47,21 @@ class Outlook:
         every, earlier = estimate.calibrated(plan, estimate.jobs(plan))
         changed, files = edits.of_description(plan), estimate.files(plan)
         touched = edits.of_parts(plan, changed or ())
-        running, reasons, writes = {}, {}, 0.0
+        running, reasons, outputs = {}, {}, []
         for job in planned:
             log = job.log.removeprefix(f"{plan.results}/")
             running[log] = every.setdefault(log, Job("other", "other", job.rule, Needs()))  # of rules of a user's own
             reasons[log] = _reasons(job, touched.get(every[log].of, []) if every[log].phase == "build" else [])
-            writes += sum(files.get(output, 0.0) for output in job.outputs)
+            outputs += job.outputs
         for log, job in running.items():  # a job has the reasons of the part that it runs from
             if job.phase != "build" and (why := reasons.get(f"logs/build/{_part(job)}.log")):
                 reasons[log] = why
-        passes = estimate.passing(plan, running)
-        return cls(plan, every, running, earlier, changed, reasons, files, writes, passes, free_bytes(plan.results))
+        disk = Disk.of(plan, files, running, outputs)
+        return cls(plan, every, running, earlier, changed, reasons, files, disk)
 
     def refused(self) -> UserError | None:
         """Return that the disk is too small, if it is."""
-        if (needed := self.writes + self.passes) <= self.free:
-            return None
-        what = (
-            f"the run needs about {_bytes(needed)} ({_bytes(self.writes)} stay), and {_bytes(self.free)} are free; "
-            "make room, or choose another folder, as in --config results=/other/disk"
-        )
-        return UserError(what, where=self.plan.results)
+        return UserError(said, where=self.plan.results) if (said := self.disk.too_small()) else None
 
     # As text
 
@@ -91,7 +81,7 @@ class Outlook:
             return []
         lines = [_head("synapses", sets.values())]
         rows = [
-            (a.mean, f"  {_short(s):<44} {_amount(a):<21} {_bytes(self.files[self.plan.edges(s)]):>10}")
+            (a.mean, f"  {_short(s):<44} {_amount(a):<21} {bytes_said(self.files[self.plan.edges(s)]):>10}")
             for s, a in sets.items()
         ]
         return lines + _largest(rows, "edge sets")
@@ -107,9 +97,9 @@ class Outlook:
         return lines
 
     def _disk(self) -> list[str]:
-        whole = f"disk: the whole circuit about {_bytes(sum(self.files.values()))}"
-        run = f"this run writes {_bytes(self.writes)}, and {_bytes(self.passes)} more while it runs"
-        return wrap(f"{whole}; {run}; {_bytes(self.free)} are free", WIDTH, subsequent_indent="  ")
+        whole = f"disk: the whole circuit about {bytes_said(sum(self.files.values()))}"
+        run = f"this run writes {bytes_said(self.disk.writes)}, and {bytes_said(self.disk.passes)} more while it runs"
+        return wrap(f"{whole}; {run}; {bytes_said(self.disk.free)} are free", WIDTH, subsequent_indent="  ")
 
     def _runs(self) -> list[str]:
         if not self.running:
@@ -163,21 +153,13 @@ class Outlook:
             "synapses": {s: vars(a) | {"bytes": round(self.files[plan.edges(s)])} for s, a in sets.items()},
             "disk": {
                 "whole": round(sum(self.files.values())),
-                "writes": round(self.writes),
-                "passes": round(self.passes),
-                "free": round(self.free),
+                **{name: round(n) for name, n in vars(self.disk).items()},
             },
             "calibrated_by": self.earlier,
             "changed": None if self.edits is None else edits.as_json(self.edits),
             "runs": [_job(log, job) | {"why": self.reasons[log]} for log, job in self.running.items()],
             "keeps": [_job(log, job) for log, job in self.every.items() if log not in self.running],
         }
-
-
-def free_bytes(folder: str) -> float:
-    """Return how much room there is on the disk of a folder that there may not be yet."""
-    there = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.is_dir())
-    return float(shutil.disk_usage(there).free)
 
 
 def _part(job: Job) -> str:
@@ -239,11 +221,3 @@ def _row(phase: str, of: str, why: list[str]) -> list[str]:
     if len(head) + len(said) <= WIDTH:
         return [head + said]
     return [head.rstrip()[:WIDTH], *wrap(said, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)]
-
-
-def _bytes(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 999.5:
-            return f"{n:.3g} {unit}" if unit != "B" else f"{n:.0f} B"
-        n /= 1000
-    return f"{n:.3g} TB"

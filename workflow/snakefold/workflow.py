@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from snakefold import leftovers, results
+from snakefold import estimate, leftovers, results
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.installation import BUNDLED, ROOT, folder_of_library
@@ -195,6 +195,27 @@ def check_ranks(plan: Plan, profile: Profile) -> None:
             wrong.append(Mistake(f"{what} (got: {threads})", ("simulations", name, "threads")))
     if wrong:
         raise UserError(wrong).located(plan.locate)
+
+
+def check_room(plan: Plan, dag_jobs: Iterable, wanted: str | None) -> list[str]:
+    """Check that the disk has room for what some of Snakemake's jobs are estimated to write; return warnings.
+
+    Parameters
+    ----------
+    wanted : the key `disk` of the workflow's configuration
+
+    Raises
+    ------
+    UserError : it has not, and that is to end the run
+    """
+    logs, outputs = [], []
+    for job in dag_jobs:
+        logs += [str(log).removeprefix(f"{plan.results}/") for log in job.log]
+        outputs += map(str, job.output)
+    said = estimate.Disk.of(plan, estimate.files(plan), logs, outputs).too_small()
+    if said and wanted != "warn":
+        raise UserError(f"{said}; to run all the same: --config disk=warn", where=plan.results)
+    return [f"{plan.results}: {said}"] if said else []
 
 
 def job_environment(deployment: Iterable[object]) -> None:
