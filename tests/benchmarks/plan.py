@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+
 from cost import ROOT, costs
-
-sys.path[:0] = [str(ROOT / "workflow")]
-
 from snakefold.cost import rule_of
 
 CIRCUITS = ("config/circuits/two_layers.yaml", "config/circuits/microcircuit.yaml", ".cerebellum/cortex_in_vitro.yaml")

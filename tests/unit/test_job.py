@@ -1,5 +1,6 @@
 import re
 import resource
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,19 @@ def test_a_job_calls_main_and_says_what_it_cost(capsys):
     job.run(lambda a, b: called.append((a, b)), a=1, b="x")
     assert called == [(1, "x")]
     assert re.fullmatch(r"cost: [\d.]+ CPU-s, \d+ MB at most\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("of_children", "mb"), [(400, 561), (160, 161)])
+def test_a_compiler_that_a_job_waits_for_is_counted(of_children, mb, monkeypatch, capsys):
+    used = {resource.RUSAGE_SELF: (3.0, 1.0, 161), resource.RUSAGE_CHILDREN: (8.0, 0.5, of_children)}
+
+    def getrusage(who):
+        user, system, mb = used[who]
+        return SimpleNamespace(ru_utime=user, ru_stime=system, ru_maxrss=mb * 1024)
+
+    monkeypatch.setattr(resource, "getrusage", getrusage)
+    job.run(lambda: None)
+    assert capsys.readouterr().out == f"cost: 12.500 CPU-s, {mb} MB at most\n"
 
 
 def test_a_users_mistake_is_a_message_and_exit_code_1(capsys):

@@ -17,7 +17,7 @@ def run(main: Callable[..., None], **arguments: object) -> None:
 
     A job that is told to end (SIGTERM: cancelled, or out of time) ends as after an error, its journal committed. An
     error on one of several ranks ends them all. The last line of the log is `cost: <CPU-s> CPU-s, <MB> MB at most`, of
-    the whole process, start-up included.
+    the whole process, start-up included, and of those that it waited for, as a compiler.
     """
     signal.signal(signal.SIGTERM, _told_to_end)
     with contextlib.suppress(ValueError):  # a strategy may have more tiles than the usual 1024 open files
@@ -38,8 +38,7 @@ def run(main: Callable[..., None], **arguments: object) -> None:
         traceback.print_exc()
         code = 1
     finally:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        print(f"cost: {used.ru_utime + used.ru_stime:.3f} CPU-s, {used.ru_maxrss / 1024:.0f} MB at most", flush=True)
+        print(_cost(), flush=True)
     if code:
         if launcher.n_ranks() > 1:
             from snakefold.fanout.ranks import abort
@@ -48,6 +47,14 @@ def run(main: Callable[..., None], **arguments: object) -> None:
         if getattr(sys.modules.get("snakefold.hdf5"), "crashes_at_exit", False):
             os._exit(code)
         sys.exit(code)
+
+
+def _cost() -> str:
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = sum(used.ru_utime + used.ru_stime for used in (own, others))
+    # Linux begins the account of a process with the memory of the one that starts it: less than that is none of its own.
+    beside = others.ru_maxrss if others.ru_maxrss > own.ru_maxrss else 0
+    return f"cost: {cpu_s:.3f} CPU-s, {(own.ru_maxrss + beside) / 1024:.0f} MB at most"
 
 
 class _ToldToEnd(BaseException):
