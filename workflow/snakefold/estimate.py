@@ -35,7 +35,7 @@ PROCESS = {
     "after_connectivity": Needs(60, 0.4),
     "circuit_config": Needs(46, 0.18),
     "simulate": Needs(190, 1.5),
-    "report": Needs(108, 1.6),
+    "report": Needs(112, 1.5),
 }
 BYTES_PER_EDGE, BYTES_PER_TARGET, BYTES_PER_EDGE_FILE = 24, 32, 9_000  # an index entry of two ranges for each target
 BYTES_PER_CELL, BYTES_PER_NODE_FILE = 29, 15_700
@@ -108,8 +108,17 @@ def jobs(plan: Plan) -> dict[str, Job]:
     for name in plan.simulations:
         add("validate", name)
         add("simulate", name, plan.needs[f"simulate/{name}"])
-    add("report", "report")
+    add("report", "report", _reporting(plan))
     return found
+
+
+def _reporting(plan: Plan) -> Needs:
+    from snakefold.report.figures import MOST_PANELS
+
+    pairs = plan.edge_sets()
+    of_each = (pairs, {source for source, _ in pairs.values()}, {target for _, target in pairs.values()})
+    n_panels = sum(min(len(of), MOST_PANELS) for of in of_each)
+    return needs.reporting(n_panels, sum(plan.synapses[edge_set].mean for edge_set in pairs))
 
 
 def _steps(direct: bool, passes: int, tiles: int) -> list[str]:

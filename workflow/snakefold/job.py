@@ -52,7 +52,7 @@ def run(main: Callable[..., None], **arguments: object) -> None:
 def _cost() -> str:
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = sum(used.ru_utime + used.ru_stime for used in (own, others))
-    # Linux begins the account of a process with the memory of the one that starts it: less than that is none of its own.
+    # Linux begins the account of a process with the memory of the one that starts it: only more is its own.
     beside = others.ru_maxrss if others.ru_maxrss > own.ru_maxrss else 0
     return f"cost: {cpu_s:.3f} CPU-s, {(own.ru_maxrss + beside) / 1024:.0f} MB at most"
 

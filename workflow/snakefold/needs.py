@@ -23,6 +23,8 @@ _EXTENSION_S = 7e-7  # of one of an extension module: NESTML integrates what has
 _INTEGRATED = re.compile("cond|aeif|hh_|izhikevich|_nestml")
 _EVENT_S = 1.5e-7  # of a synapse
 _LOAD_S = 2e-6  # of a synapse
+_PANEL_S = 0.05  # to draw it
+_REPORTED_EDGE_S = 2.5e-7
 RATE_HZ = 4.0  # about what cortical networks fire
 
 
@@ -64,6 +66,11 @@ def connecting(n_edges: float, held: float, n_cells: float, cost_per_edge_s: flo
 def gathering(n_cells: float) -> Needs:
     """Return what it needs to join the tiles of a cell type; those of an edge set are streamed."""
     return Needs(n_cells * _BYTES_PER_GATHERED_CELL / 1e6, n_cells * 1e-6)
+
+
+def reporting(n_panels: float, n_edges: float) -> Needs:
+    """Return what the report needs, with so many panels of degrees and distances, of all edges."""
+    return Needs(0.0, n_panels * _PANEL_S + n_edges * _REPORTED_EDGE_S)
 
 
 def simulating(

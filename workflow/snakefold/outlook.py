@@ -134,10 +134,10 @@ class Outlook:
         for log, job in self.running.items():
             groups.setdefault((job.phase, job.of), []).append(log)
         parts = {_part(job) for job in self.running.values() if job.phase != "build"}
-        order = list(dict.fromkeys(job.phase for job in self.every.values()))
+        order = {log: i for i, log in enumerate(self.every)}
         return [
             (phase, of, len(logs), self.reasons[logs[0]])
-            for (phase, of), logs in sorted(groups.items(), key=lambda g: (order.index(g[0][0]), g[0][1]))
+            for (phase, of), logs in sorted(groups.items(), key=lambda g: order[g[1][0]])
             if phase != "parse" and not (phase == "build" and of in parts)
         ]
 
