@@ -35,7 +35,8 @@ def test_it_says_what_it_wrote(results, tmp_path):
     lines = ran.output.splitlines()
     assert lines[0].startswith(f"{tmp_path}/out: 75 cells in e, fore, free, hind; ")
     assert lines[1:] == [
-        "weights and delays are those of s",
+        f"weights and delays are those of s; {tmp_path}/out/run_bmtk.py runs it with bmtk",
+        "bmtk runs it without the multimeter voltage",
         "left out, as the simulation does not have their edges: ba",
     ]
     ran = run(results, "nwb", tmp_path / "s.nwb")

@@ -15,7 +15,7 @@ import numpy as np
 from snakefold.export.finished import Finished
 from snakefold.placement.distribute import merged, recoded
 from snakefold.sonata.edges import Block
-from snakefold.sonata.nodes import POSITION, Nodes
+from snakefold.sonata.nodes import POSITION, TYPE, Nodes
 
 Kinds = dict[str, object]  # column -> dtype or library
 _CELLS = 1 << 20
@@ -88,12 +88,14 @@ class Population:
     ----------
     cells : cell type -> node ids in its own population, in the order of the region's ids
     models : cell type -> NEST's model, of those that are simulated
+    types : cell type -> its node_type_id; empty where there are none
     kinds : columns beside the positions
     """
 
     circuit: Finished
     cells: dict[str, np.ndarray]
     models: Mapping[str, str]
+    types: Mapping[str, int]
     kinds: Kinds = field(init=False)
     _own: dict[str, Kinds] = field(init=False)
 
@@ -112,6 +114,8 @@ class Population:
             given["mtype"] = (cell_type,)
         if cell_type in self.models:
             given["model_template"] = (f"nest:{self.models[cell_type]}",)
+        if self.types:
+            given[TYPE] = np.dtype("i8")
         return given
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
@@ -127,6 +131,8 @@ class Population:
                     for name, kind in varying(self.kinds).items():
                         if name == "original_id":
                             column = some
+                        elif name == TYPE:
+                            column = np.full(len(some), self.types[cell_type])
                         elif name in given:
                             column = np.zeros(len(some), np.uint32)
                         elif name in own:
