@@ -19,7 +19,7 @@ from snakefold.cells import Population
 from snakefold.export.finished import Finished, Simulated
 from snakefold.export.joined import Joined
 from snakefold.installation import PACKAGE
-from snakefold.nest.modules import installable
+from snakefold.nest.modules import label
 from snakefold.nest.parameters import values_of_cells, values_of_device
 from snakefold.nest.targetting import chosen_by_all
 from snakefold.nest.values import is_drawn, numbers_of
@@ -98,7 +98,7 @@ def write_config(folder: Path, further: Mapping[str, object] | None = None) -> N
 def _write_config(slice_: Mapping, folder: Path) -> None:
     run = slice_["run"]
     components = {f"{kind}_models_dir": f"$BASE_DIR/{COMPONENTS}/{name}" for kind, name in _FOLDERS.items()}
-    if modules := [name for module in run["modules"] if (name := installable(module))]:
+    if modules := [module for module in run["modules"] if isinstance(module, str)]:
         components["nest_modules"] = modules
     further = {
         "target_simulator": "NEST",
@@ -170,6 +170,9 @@ def _lost(slice_: Mapping, types: Types) -> Iterator[str]:
             yield f"the multimeter {name}"
         elif "rule" in device:
             yield f"{name}, whose cells NEST draws"
+    for module in slice_["run"]["modules"]:
+        if not isinstance(module, str):
+            yield f"the module {label(module)}, which has to be installed there"
     for edge_set, i in types.synapses:
         numbers = numbers_of(slice_["connections"][edge_set]["synapses"][i]).keys() - {"weight", "delay"}
         yield from (f"{number} of the synapses of {edge_set}" for number in sorted(numbers))
