@@ -211,7 +211,6 @@ def test_without_a_simulation_all_edges_are_there_and_have_no_weights(finished, 
 def test_small_blocks_make_the_same_bytes(finished, folder, tmp_path, monkeypatch):
     circuit, _ = finished
     monkeypatch.setattr(joined, "_CELLS", 7)
-    monkeypatch.setattr(joined, "_CHUNK", 16)
     monkeypatch.setattr("snakefold.export.sonata.merge", lambda *a: _merge(*a, most=50))
     write_regions(Finished.of(circuit.folder), circuit.simulation("s"), tmp_path / "out")
     files = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]

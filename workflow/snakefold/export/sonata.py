@@ -7,7 +7,6 @@ it leaves out, or whose pairs NEST draws, are not there. Contacts that a simulat
 edges of their own, with the weight that is theirs of the sum and the delay of the synapse.
 """
 
-import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,18 +44,17 @@ def write_regions(circuit: Finished, simulation: Simulated | None, folder: str |
     digest = hdf5.combine("regions", "" if simulation is None else simulation.digest)
     types = Types.of(circuit, joined, slice_)
     nodes = _write_nodes(circuit, joined, slice_, types, folder, digest, made)
-    with contextlib.closing(Parts(folder / "parts.h5", joined)) as parts:
-        digests = [digest]
-        for name, path in sorted(circuit.edges.items()):
-            if slice_ is not None and "rule" in slice_["connections"].get(name, {"rule": None}):
-                made.left_out.append(name)
-                continue
-            with Edges(path) as edges:
-                digests.append(edges.digest)
-                for key, block, kinds in _blocks(circuit, edges, slice_, types):
-                    parts.add(key, (edges.source, edges.target), block, kinds)
-        edge_files = _write_edges(parts, joined, folder, hdf5.combine(*digests), made)
-    (folder / "parts.h5").unlink()
+    parts, digests = Parts(folder / "parts", joined), [digest]
+    for name, path in sorted(circuit.edges.items()):
+        if slice_ is not None and "rule" in slice_["connections"].get(name, {"rule": None}):
+            made.left_out.append(name)
+            continue
+        with Edges(path) as edges:
+            digests.append(edges.digest)
+            for key, block, kinds in _blocks(circuit, edges, slice_, types):
+                parts.add(key, (edges.source, edges.target), block, kinds)
+    edge_files = _write_edges(parts, joined, folder, hdf5.combine(*digests), made)
+    shutil.rmtree(folder / "parts", ignore_errors=True)  # which is not there without edges
     morphologies = ""
     if (circuit.folder / "morphologies").is_dir():
         morphologies = shutil.copytree(circuit.folder / "morphologies", folder / "morphologies")
