@@ -14,6 +14,11 @@ from snakefold.export.finished import Finished
 from snakefold.sonata.circuit import write_circuit
 
 NORMAL = {"distribution": "normal", "mean": 40.0, "std": 5.0}
+DRAWN = {
+    "model": "iaf_psc_exp",
+    "constants": {"tau_m": 12.0},
+    "parameters": {"V_th": {"distribution": "normal", "mean": -55.0, "std": 0.5}},
+}
 N_CELLS = {"a": 40, "b": 30, "e": 5}
 
 
@@ -56,7 +61,7 @@ CIRCUIT = {
         "s": {
             "simulator": "nest",
             "duration": 60.0,
-            "cell_models": {t: {"model": "iaf_psc_exp"} for t in "abe"},
+            "cell_models": {t: {"model": "iaf_psc_exp"} for t in "be"} | {"a": DRAWN},
             "connection_models": {
                 "ab": _synapses({"weight": NORMAL, "delay": {"distribution": "uniform", "min": 1.0, "max": 5.0}}),
                 "aa": _synapses(
@@ -93,7 +98,9 @@ CIRCUIT = {
 def finish(folder: Path) -> tuple[Finished, dict]:
     """Return the finished circuit, and what NEST was given of its simulation."""
     tree, probed = copy.deepcopy(CIRCUIT), folder / "probed.json"
-    tree["simulations"]["s"]["after_prepare"] = {"probe": {"strategy": "Probe", "file": str(probed)}}
+    tree["simulations"]["s"]["after_prepare"] = {
+        "probe": {"strategy": "Probe", "file": str(probed), "asked": ["V_th", "tau_m"]}
+    }
     plan = run(planned(folder, tree))
     part = plan.parts["simulate/s"]
     build(plan.slice_file(part.digest), [], list(part.files.values()), plan.built("simulate", "s"))

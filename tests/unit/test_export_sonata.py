@@ -1,5 +1,9 @@
 """The circuit by region: the same cells and edges, in the readers of others, with the weights that NEST had."""
 
+import json
+import shutil
+import subprocess
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -138,6 +142,59 @@ def test_bmtk_reads_the_same_edges(folder):
     assert found == list(zip(source.tolist(), target.tolist(), weights.tolist(), strict=True))
 
 
+RUN_WITH_BMTK = """
+import json, runpy, sys
+network = runpy.run_path(sys.argv[1] + "/run_bmtk.py")["network"]
+import nest
+columns = ["source", "target", "weight", "delay"]
+cell = {gid: list(network.gid_map.get_pool_id(gid)) for gid in network.gid_map.gids}
+of = nest.NodeCollection(list(cell)).get(["V_th", "tau_m"])
+made = {"cell": cell, "of": dict(zip(cell, zip(of["V_th"], of["tau_m"])))}
+made["connections"] = nest.GetConnections().get(columns)
+noise = nest.GetConnections(source=nest.GetNodes({"model": "poisson_generator"}))
+made["noise"] = noise.get(["target", "weight", "delay"])
+made["rng_seed"] = nest.rng_seed
+open(sys.argv[2], "w").write(json.dumps(made, default=str))
+"""
+
+
+def test_bmtk_runs_it_with_the_cells_synapses_and_stimuli_that_nest_had(folder, finished, tmp_path):
+    """Contacts of ab that the simulation collapses into one synapse are several: their weights add up."""
+    _, probed = finished
+    copy = shutil.copytree(folder, tmp_path / "moved")
+    command = [sys.executable, "-c", RUN_WITH_BMTK, str(copy), str(tmp_path / "made.json")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (copy / "output/spikes.h5").stat().st_size > 0
+    made = json.loads((tmp_path / "made.json").read_text())
+    cells = origins(folder)
+    cell = {int(gid): cells[region][int(node)] for gid, (node, region) in made["cell"].items()}
+    assert sorted(cell.values()) == sorted((t, i) for t, n in N_CELLS.items() for i in range(n))
+    assert len(set(probed["cells"]["a"]["V_th"])) == N_CELLS["a"]
+    own = {(t, i): row for t, of in probed["cells"].items() for i, row in enumerate(zip(*of.values(), strict=True))}
+    assert {cell[int(gid)]: tuple(of) for gid, of in made["of"].items()} == own
+
+    def synapses(table, cell):
+        """Return (source, target) -> [number, weight] of each delay, of synapses between cells."""
+        found = defaultdict(lambda: [0, 0.0])
+        for s, t, weight, delay in zip(*(table[c] for c in ("source", "target", "weight", "delay")), strict=True):
+            if s in cell and t in cell:
+                of = found[cell[s], cell[t], delay]
+                of[0], of[1] = of[0] + 1, of[1] + weight
+        return dict(found)
+
+    first = probed["first"]
+    theirs = synapses(made["connections"], cell)
+    ours = synapses(probed["connections"], {first[t] + i: (t, i) for t, n in N_CELLS.items() for i in range(n)})
+    assert theirs.keys() == ours.keys()
+    collapsed = {key for key in ours if theirs[key][0] != ours[key][0]}
+    assert collapsed and {(s[0], t[0]) for s, t, _ in collapsed} == {("a", "b")}
+    np.testing.assert_allclose([theirs[key][1] for key in ours], [w for _, w in ours.values()], rtol=1e-12)
+    assert {cell[target] for target in made["noise"]["target"]} == {(t, i) for t in "ae" for i in range(N_CELLS[t])}
+    assert ({*made["noise"]["weight"]}, {*made["noise"]["delay"]}) == ({60.0}, {1.0})
+    assert made["rng_seed"] == probed["kernel"]["rng_seed"]
+
+
 def test_without_a_simulation_all_edges_are_there_and_have_no_weights(finished, tmp_path):
     circuit, _ = finished
     made = write_regions(circuit, None, tmp_path / "out")
@@ -154,7 +211,6 @@ def test_without_a_simulation_all_edges_are_there_and_have_no_weights(finished, 
 def test_small_blocks_make_the_same_bytes(finished, folder, tmp_path, monkeypatch):
     circuit, _ = finished
     monkeypatch.setattr(joined, "_CELLS", 7)
-    monkeypatch.setattr(joined, "_CHUNK", 16)
     monkeypatch.setattr("snakefold.export.sonata.merge", lambda *a: _merge(*a, most=50))
     write_regions(Finished.of(circuit.folder), circuit.simulation("s"), tmp_path / "out")
     files = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]

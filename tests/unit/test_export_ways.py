@@ -1,9 +1,12 @@
+import os
 import shutil
+import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
 
+from simulated import ENVIRONMENT
 from snakefold import cli
 from snakefold.errors import UserError
 from snakefold.export import ways
@@ -35,7 +38,8 @@ def test_it_says_what_it_wrote(results, tmp_path):
     lines = ran.output.splitlines()
     assert lines[0].startswith(f"{tmp_path}/out: 75 cells in e, fore, free, hind; ")
     assert lines[1:] == [
-        "weights and delays are those of s",
+        f"weights and delays are those of s; {tmp_path}/out/run_bmtk.py runs it with bmtk",
+        "bmtk runs it without the multimeter voltage",
         "left out, as the simulation does not have their edges: ba",
     ]
     ran = run(results, "nwb", tmp_path / "s.nwb")
@@ -91,6 +95,19 @@ def test_what_fails_leaves_nothing(results, tmp_path, monkeypatch):
     ran = run(results, "sonata", tmp_path / "out")
     assert ran.exit_code == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["seen"]
+
+
+@pytest.mark.parametrize("to", ["nwb", "sonata", "nix"])
+def test_a_full_disk_is_told_without_a_crash_and_leaves_nothing(results, small_disk, to):
+    """HDF5 crashes the process when it tidies up what could not be written."""
+    room = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(b"x" * (room.f_bavail * room.f_frsize - 50_000))
+    command = [sys.executable, "-m", "snakefold", "export", results, to, str(small_disk / "out")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr and done.stderr.endswith("\n1 mistake\n")
+    assert "Traceback" not in done.stderr
+    assert [p.name for p in small_disk.iterdir()] == ["ballast"]
 
 
 def test_a_missing_package_is_told_with_what_installs_it(results, tmp_path, monkeypatch):

@@ -129,10 +129,9 @@ def test_report_is_there_and_offline(results):
 
 
 def test_every_way_out_of_the_docs_opens_in_its_reader(folder, tmp_path):
+    import h5py
     import libsonata
     import pynwb
-    from bmtk.simulator.core.simulation_config import SimulationConfig
-    from bmtk.utils.sonata import File
 
     lines = (ROOT / "docs/EXPORT.md").read_text().splitlines()
     commands = {line.split()[4]: line.split()[2:] for line in lines if line.startswith("$ snakefold export")}
@@ -150,30 +149,17 @@ def test_every_way_out_of_the_docs_opens_in_its_reader(folder, tmp_path):
         units = io.read().units
         assert len(units) == 936 + 400 + 100
         assert len(units["spike_times"].target.data) == len(spikes["base_type"].get())
-    config = SimulationConfig.from_json(str(here / "by_region/bmtk_config.json"))
-    files = [*(n["nodes_file"] for n in config.nodes), *(e["edges_file"] for e in config.edges)]
-    tables = [str(here / "by_region" / f"{kind}_types.csv") for kind in ("node", "edge")]
-    (population,) = File(files, tables).edges.populations
+    done = subprocess.run([sys.executable, "by_region/run_bmtk.py"], cwd=here, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     cells = libsonata.NodeStorage(here / "by_region/nodes/brain_region.h5").open_population("brain_region")
-    everyone = cells.select_all()
-    names = cells.get_attribute("cell_type", everyone)
-    own = cells.get_attribute("original_id", everyone).tolist()
-    found = {
-        (names[e.source_node_id], own[e.source_node_id], names[e.target_node_id], own[e.target_node_id]): e["delay"]
-        for e in population
-    }
-    circuit = libsonata.CircuitConfig.from_file(folder / "results/two_layers/circuit_config.json")
-    pairs = set()
-    for name in circuit.edge_populations:
-        edges = circuit.edge_population(name)
-        ends = zip(
-            edges.source_nodes(edges.select_all()).tolist(),
-            edges.target_nodes(edges.select_all()).tolist(),
-            strict=True,
-        )
-        pairs |= {(edges.source, s, edges.target, t) for s, t in ends}
-    assert found.keys() == pairs and len(found) == len(population)
-    assert {delay for (source, *_), delay in found.items() if source == "base_type"} == {1.0}
+    names, own = (np.array(cells.get_attribute(name, cells.select_all())) for name in ("cell_type", "original_id"))
+    with h5py.File(here / "by_region/output/spikes.h5") as file:
+        found = file["spikes/brain_region"]
+        ids, times = found["node_ids"][:], found["timestamps"][:]
+    for name in spikes.get_population_names():
+        wanted, of = spikes[name].get_dict(), names[ids] == name
+        rows = sorted(zip(own[ids[of]].tolist(), times[of].round(4).tolist(), strict=True))
+        assert rows == sorted(zip(wanted["node_ids"].tolist(), wanted["timestamps"].round(4).tolist(), strict=True))
 
 
 def test_the_results_folder_is_a_crate(results):

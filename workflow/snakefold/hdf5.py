@@ -31,13 +31,26 @@ def create(path: str | Path, schema: str, digest: str) -> Iterator[h5py.File]:
     ------
     UserError : the folder cannot be written or the disk is full
     """
-    with whole_or_absent(Path(path)) as temporary, _writes_noticed() as failed:
+    with whole_or_absent(Path(path)) as temporary:
         file = h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False)
-        try:
+        with closed(file):
             file.attrs["snakefold_schema"] = schema
             file.attrs["snakefold_version"] = SCHEMA_VERSION
             file.attrs["snakefold_digest"] = digest
             yield file
+
+
+@contextlib.contextmanager
+def closed(file: h5py.File) -> Iterator[None]:
+    """Close a new file after a block; after an error, without writing what is left of it.
+
+    Raises
+    ------
+    OSError : not all could be written, as on a full disk
+    """
+    with _writes_noticed() as failed:
+        try:
+            yield
             file.flush()
             if failed:
                 raise failed[0]
@@ -63,19 +76,23 @@ def _is_write_failure(error: BaseException) -> bool:
 def _writes_noticed() -> Iterator[list[BaseException]]:
     """Collect failures to write that h5py cannot raise, as in a dataset that is written when it is forgotten."""
     failed: list[BaseException] = []
-    before = sys.unraisablehook
+    before = sys.unraisablehook, sys.excepthook
 
     def notice(unraisable) -> None:
         if _is_write_failure(unraisable.exc_value):
             failed.append(unraisable.exc_value)
         else:
-            before(unraisable)
+            before[0](unraisable)
 
-    sys.unraisablehook = notice
+    def be_quiet(kind, error, trace) -> None:
+        if not _is_write_failure(error):  # which Cython prints, before it calls the other
+            before[1](kind, error, trace)
+
+    sys.unraisablehook, sys.excepthook = notice, be_quiet
     try:
         yield failed
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = before
 
 
 def _abandon(file: h5py.File) -> None:

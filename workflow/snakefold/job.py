@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from snakefold import launcher
 from snakefold.errors import UserError
@@ -44,9 +45,15 @@ def run(main: Callable[..., None], **arguments: object) -> None:
             from snakefold.fanout.ranks import abort
 
             abort()
-        if getattr(sys.modules.get("snakefold.hdf5"), "crashes_at_exit", False):
-            os._exit(code)
-        sys.exit(code)
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; at once where HDF5 would crash at its end, as after a failure to write."""
+    if getattr(sys.modules.get("snakefold.hdf5"), "crashes_at_exit", False):
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _cost() -> str:

@@ -16,6 +16,7 @@ from snakefold import estimate, leftovers, results
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.installation import BUNDLED, ROOT, folder_of_library
+from snakefold.job import leave
 from snakefold.launcher import TASKS
 from snakefold.leftovers import FROZEN, this_process
 from snakefold.loading import BrokenCircuit, load
@@ -258,7 +259,7 @@ def mistakes_shown(ending: str = "; nothing was run") -> Iterator[None]:
         yield
     except UserError as error:
         show(error, ending)
-        sys.exit(1)
+        leave(1)
     except KeyboardInterrupt:
         print(f"interrupted{ending}", file=sys.stderr)
         sys.exit(130)

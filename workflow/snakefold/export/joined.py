@@ -2,24 +2,22 @@
 
 The cells of a region are numbered type after type, in the order of their names, and within a type as they are. So what
 is sorted by (target, source) in an edge set stays so in each of the parts that go to a pair of regions, and a
-population of edges is a merge of such parts, which lie in a file meanwhile.
+population of edges is a merge of such parts, which lie in files meanwhile.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from snakefold.export.finished import Finished
 from snakefold.placement.distribute import merged, recoded
 from snakefold.sonata.edges import Block
-from snakefold.sonata.nodes import POSITION, Nodes
+from snakefold.sonata.nodes import POSITION, TYPE, Nodes
 
 Kinds = dict[str, object]  # column -> dtype or library
 _CELLS = 1 << 20
-_CHUNK = 1 << 16
 
 
 def varying(kinds: Kinds) -> Kinds:
@@ -88,12 +86,14 @@ class Population:
     ----------
     cells : cell type -> node ids in its own population, in the order of the region's ids
     models : cell type -> NEST's model, of those that are simulated
+    types : cell type -> its node_type_id; empty where there are none
     kinds : columns beside the positions
     """
 
     circuit: Finished
     cells: dict[str, np.ndarray]
     models: Mapping[str, str]
+    types: Mapping[str, int]
     kinds: Kinds = field(init=False)
     _own: dict[str, Kinds] = field(init=False)
 
@@ -112,6 +112,8 @@ class Population:
             given["mtype"] = (cell_type,)
         if cell_type in self.models:
             given["model_template"] = (f"nest:{self.models[cell_type]}",)
+        if self.types:
+            given[TYPE] = np.dtype("i8")
         return given
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
@@ -127,6 +129,8 @@ class Population:
                     for name, kind in varying(self.kinds).items():
                         if name == "original_id":
                             column = some
+                        elif name == TYPE:
+                            column = np.full(len(some), self.types[cell_type])
                         elif name in given:
                             column = np.zeros(len(some), np.uint32)
                         elif name in own:
@@ -138,7 +142,7 @@ class Population:
 
 
 class Part:
-    """Edges of one set and synapse between two regions, sorted by (target, source), in a file until they are merged.
+    """Edges of one set and synapse between two regions, sorted by (target, source), in files until they are merged.
 
     Attributes
     ----------
@@ -147,35 +151,38 @@ class Part:
     wanted : the columns of the population that it becomes a part of
     """
 
-    def __init__(self, group: h5py.Group, kinds: Kinds):
-        self._group, self.kinds, self.wanted, self.n = group, kinds, kinds, 0
-        dtypes = {name: np.uint32 if isinstance(kind, tuple) else kind for name, kind in varying(kinds).items()}
-        for name, dtype in {"source": np.uint32, "target": np.uint32, **dtypes}.items():
-            group.create_dataset(name, shape=(0,), maxshape=(None,), chunks=(_CHUNK,), dtype=dtype)
+    def __init__(self, folder: Path, kinds: Kinds):
+        folder.mkdir(parents=True)
+        self.kinds, self.wanted, self.n = kinds, kinds, 0
+        stored = {"source": np.uint32, "target": np.uint32, **varying(kinds)}
+        dtypes = {name: np.dtype(np.uint32 if isinstance(kind, tuple) else kind) for name, kind in stored.items()}
+        self._stored = {name: (folder / str(i), dtype) for i, (name, dtype) in enumerate(dtypes.items())}
 
     def append(self, source: np.ndarray, target: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         """Add edges."""
-        start, self.n = self.n, self.n + len(source)
-        for name, column in {"source": source, "target": target, **{k: values[k] for k in varying(self.kinds)}}.items():
-            self._group[name].resize((self.n,))
-            self._group[name][start:] = column
+        given = {"source": source, "target": target, **values}
+        for name, (path, dtype) in self._stored.items():
+            with path.open("ab") as file:
+                file.write(np.ascontiguousarray(given[name], dtype).data)
+        self.n += len(source)
 
     def first_row(self, target: int) -> int:
         """Return the first row whose target is `target` or more; n if there is none."""
-        targets, low, high = self._group["target"], 0, self.n
-        while high - low > _CHUNK:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if targets[middle] < target else (low, middle)
-        return low + int(np.searchsorted(targets[low:high], target))
+        path, dtype = self._stored["target"]
+        return int(np.searchsorted(np.memmap(path, dtype, "r"), target))
 
     def block(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return sources and targets of rows start:stop."""
-        return self._group["source"][start:stop], self._group["target"][start:stop]
+        return self._rows("source", start, stop), self._rows("target", start, stop)
+
+    def _rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        path, dtype = self._stored[name]
+        return np.fromfile(path, dtype, stop - start, offset=start * dtype.itemsize)
 
     def column(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return a column of rows start:stop as the population has it."""
         own = self.kinds.get(name)
-        column = self._group[name][start:stop] if name in self._group else None
+        column = self._rows(name, start, stop) if name in self._stored else None
         if column is None and own is not None:
             column = np.zeros(stop - start, np.uint32)
         return recoded(name, column, own, self.wanted[name], stop - start)
@@ -186,16 +193,16 @@ class Parts:
 
     Parameters
     ----------
-    path : of the file that holds them
+    folder : of their files, which are arrays as they are in memory: unlike HDF5, it is told at once when a disk is full
+
+    Attributes
+    ----------
+    of_pair : (source region, target region), by their indices -> their parts, by the keys given to `add`
     """
 
-    def __init__(self, path: str | Path, joined: Joined):
-        self._file, self._joined = h5py.File(path, "w", libver="latest"), joined
+    def __init__(self, folder: Path, joined: Joined):
+        self._folder, self._joined = folder, joined
         self.of_pair: dict[tuple[int, int], dict[object, Part]] = {}
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def add(self, key: object, pair: tuple[str, str], block: Block, kinds: Kinds) -> None:
         """Deal out edges between two cell types, ordered by (target, source) over all calls with one key.
@@ -215,7 +222,7 @@ class Parts:
             rows = slice(None) if (of[0] == of).all() else np.flatnonzero(of == code)
             parts = self.of_pair.setdefault(divmod(code, int(n_regions)), {})
             if key not in parts:
-                parts[key] = Part(self._file.create_group(f"{code}/{len(parts)}"), kinds)
+                parts[key] = Part(self._folder / f"{code}/{len(parts)}", kinds)
             some = {name: column[rows] for name, column in values.items()}
             parts[key].append(source[rows], target[rows], some)
 

@@ -14,6 +14,7 @@ from neo import AnalogSignal, Block, Segment, SpikeTrain
 from neo.io import NixIO
 from quantities import Quantity
 
+from snakefold import hdf5
 from snakefold.export.finished import Simulated
 from snakefold.export.trains import Trains
 from snakefold.sonata.reports import Report
@@ -42,7 +43,8 @@ def write_nix(simulation: Simulated, output: str | Path) -> None:
             for population in report.populations:
                 if 0 not in report.shape(population):
                     segment.analogsignals.append(_signal(simulation, report, population, name, variable))
-    with NixIO(str(output), mode="ow") as io:
+    io = NixIO(str(output), mode="ow")
+    with hdf5.closed(io.nix_file._h5file):
         io.write_block(block)
 
 

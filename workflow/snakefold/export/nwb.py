@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
+import h5py
 import numpy as np
 from hdmf.common import DynamicTable, ElementIdentifiers, VectorData, VectorIndex
 from hdmf.data_utils import GenericDataChunkIterator
@@ -23,6 +24,7 @@ from pynwb.file import Subject
 from pynwb.misc import Units
 
 import snakefold
+from snakefold import hdf5
 from snakefold.export import DATE
 from snakefold.export.finished import Simulated
 from snakefold.export.trains import Trains
@@ -74,8 +76,9 @@ def write_nwb(simulation: Simulated, output: str | Path) -> None:
         _name_objects(file, simulation.digest)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of columns whose length it does not know before they are streamed
-            with NWBHDF5IO(str(output), "w") as io:
-                io.write(file)
+            written = h5py.File(output, "w")
+            with hdf5.closed(written):
+                NWBHDF5IO(str(output), "w", file=written).write(file)
 
 
 class _Streamed(GenericDataChunkIterator):

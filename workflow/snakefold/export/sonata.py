@@ -7,8 +7,6 @@ it leaves out, or whose pairs NEST draws, are not there. Contacts that a simulat
 edges of their own, with the weight that is theirs of the sum and the delay of the synapse.
 """
 
-import contextlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,25 +15,26 @@ from pathlib import Path
 import numpy as np
 
 from snakefold import hdf5
+from snakefold.export.bmtk import Types, write_bmtk, write_config
 from snakefold.export.finished import Finished, Simulated
 from snakefold.export.joined import Joined, Kinds, Parts, Population, constant, varying
 from snakefold.nest.connections import BLOCK, Columns, synapses_of
 from snakefold.nest.values import restored
 from snakefold.sonata.circuit import write_circuit
-from snakefold.sonata.edges import Block, Edges, merge, write_edges
+from snakefold.sonata.edges import TYPE, Block, Edges, merge, write_edges
 from snakefold.sonata.nodes import Chunks, Nodes, write_nodes
 
-BMTK = "bmtk_config.json"  # bmtk takes "." for the folder that it is started in, other readers for the file's
 DEFAULT_WEIGHT, DEFAULT_DELAY = 1.0, 1.0  # NEST's, where a description gives none; the delay in ms
 
 
 @dataclass
 class Made:
-    """What was written: numbers of cells and of edges by population, and the edge sets that were left out."""
+    """What was written: cells and edges by population, edge sets that were left out, and what bmtk lacks."""
 
     nodes: dict[str, int] = field(default_factory=dict)
     edges: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
 
 def write_regions(circuit: Finished, simulation: Simulated | None, folder: str | Path) -> Made:
@@ -43,35 +42,39 @@ def write_regions(circuit: Finished, simulation: Simulated | None, folder: str |
     folder, made, joined = Path(folder), Made(), Joined.of(circuit)
     slice_ = None if simulation is None else restored(simulation.built.slice, simulation.built.files)
     digest = hdf5.combine("regions", "" if simulation is None else simulation.digest)
-    nodes = _write_nodes(circuit, joined, slice_, folder, digest, made)
-    with contextlib.closing(Parts(folder / "parts.h5", joined)) as parts:
-        digests = [digest]
-        for name, path in sorted(circuit.edges.items()):
-            if slice_ is not None and "rule" in slice_["connections"].get(name, {"rule": None}):
-                made.left_out.append(name)
-                continue
-            with Edges(path) as edges:
-                digests.append(edges.digest)
-                for key, block, kinds in _blocks(circuit, edges, slice_):
-                    parts.add(key, (edges.source, edges.target), block, kinds)
-        edge_files = _write_edges(parts, joined, folder, hdf5.combine(*digests), made)
-    (folder / "parts.h5").unlink()
+    types = Types.of(circuit, joined, slice_)
+    nodes = _write_nodes(circuit, joined, slice_, types, folder, digest, made)
+    parts, digests = Parts(folder / "parts", joined), [digest]
+    for name, path in sorted(circuit.edges.items()):
+        if slice_ is not None and "rule" in slice_["connections"].get(name, {"rule": None}):
+            made.left_out.append(name)
+            continue
+        with Edges(path) as edges:
+            digests.append(edges.digest)
+            for key, block, kinds in _blocks(circuit, edges, slice_, types):
+                parts.add(key, (edges.source, edges.target), block, kinds)
+    edge_files = _write_edges(parts, joined, folder, hdf5.combine(*digests), made)
+    shutil.rmtree(folder / "parts", ignore_errors=True)  # which is not there without edges
     morphologies = ""
     if (circuit.folder / "morphologies").is_dir():
         morphologies = shutil.copytree(circuit.folder / "morphologies", folder / "morphologies")
     write_circuit(nodes, edge_files, folder / "circuit_config.json", morphologies, _type_sets(circuit, joined))
-    config = json.loads((folder / "circuit_config.json").read_text(encoding="utf-8"))
-    hdf5.write_text(folder / BMTK, json.dumps(config | {"manifest": {"$BASE_DIR": "${configdir}"}}, indent=2) + "\n")
+    if simulation is None:
+        write_config(folder)
+    else:
+        made.lost = write_bmtk(simulation, slice_, joined, types, folder)
     return made
 
 
 def _write_nodes(
-    circuit: Finished, joined: Joined, slice_: Mapping | None, folder: Path, digest: str, made: Made
+    circuit: Finished, joined: Joined, slice_: Mapping | None, types: Types, folder: Path, digest: str, made: Made
 ) -> list[Path]:
     models = {} if slice_ is None else {name: cell["model"] for name, cell in slice_["cells"].items()}
     files = []
     for name, n in zip(joined.regions, joined.sizes, strict=True):
-        population = Population(circuit, joined.cells_of(name), models)
+        cells = joined.cells_of(name)
+        numbers = {t: types.cells[name, t] for t in cells if types.cells}
+        population = Population(circuit, cells, models, numbers)
         own = hdf5.combine(digest, *(hdf5.digest_of(circuit.nodes[t]) for t in population.cells))
         # One chunk, from which any cell may be any distance away: whoever looks for neighbours looks at all.
         whole = Chunks(("regions",), np.zeros(1, np.uint16), np.zeros(1, np.uint64), np.array([0, n]), float("inf"))
@@ -109,7 +112,9 @@ def _write_edges(parts: Parts, joined: Joined, folder: Path, digest: str, made: 
     return files
 
 
-def _blocks(circuit: Finished, edges: Edges, slice_: Mapping | None) -> Iterator[tuple[object, Block, Kinds]]:
+def _blocks(
+    circuit: Finished, edges: Edges, slice_: Mapping | None, types: Types
+) -> Iterator[tuple[object, Block, Kinds]]:
     """Yield the blocks of an edge set, of each of its synapses in a simulation, with a key of their own."""
     own: Kinds = {name: kind for name, kind in edges.columns.items() if name != "model_template"}
     own["edge_set"] = (edges.name,)
@@ -126,7 +131,8 @@ def _blocks(circuit: Finished, edges: Edges, slice_: Mapping | None) -> Iterator
         return read[cell_type]
 
     for i, synapse in enumerate(connection["synapses"]):
-        kinds = own | {"syn_weight": np.dtype("f4"), "delay": np.dtype("f4"), "model_template": (synapse["model"],)}
+        kinds = own | dict.fromkeys(("syn_weight", "delay"), np.dtype("f8")) | {TYPE: np.dtype("i8")}
+        kinds["model_template"] = (synapse["model"],)
         receptor = synapse["receptor_type"]
         if receptor is not None:
             kinds["receptor_type"] = np.dtype("i8")
@@ -137,6 +143,7 @@ def _blocks(circuit: Finished, edges: Edges, slice_: Mapping | None) -> Iterator
             values = _columns(edges, own, start, stop) | {
                 "syn_weight": drawn.get("weight", np.full(stop - start, DEFAULT_WEIGHT)),
                 "delay": drawn.get("delay", np.full(stop - start, DEFAULT_DELAY)),
+                TYPE: np.full(stop - start, types.synapses[edges.name, i]),
             }
             if receptor is not None:
                 made = drawn.get("receptor_type")  # unless it is one for all

@@ -14,7 +14,11 @@ from snakefold.sonata.spikes import populations
 
 NIX_S_PER_CELL = 0.015  # measured
 _LONG_S = 60.0
-_FILES = ("bmtk_config.json", "circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv")
+_PARTS = (
+    *("nodes", "edges", "morphologies", "components"),
+    *("bmtk_config.json", "circuit_config.json", "node_sets.json", "node_types.csv", "edge_types.csv"),
+    *("devices.json", "run_bmtk.py"),
+)
 
 
 def export(
@@ -72,9 +76,7 @@ def _check_output(output: Path, to: str, force: bool) -> None:
         raise UserError("is there already; choose another name, or replace it with --force", where=str(output))
     if output.is_dir() != (to == "sonata"):
         raise UserError(f"is a {'folder' if output.is_dir() else 'file'}; not replaced", where=str(output))
-    if to == "sonata" and (
-        others := sorted({path.name for path in output.iterdir()} - {"nodes", "edges", "morphologies", *_FILES})
-    ):
+    if to == "sonata" and (others := sorted({path.name for path in output.iterdir()} - {*_PARTS})):
         what = (
             f"holds more than an export ({listed(others, 4)}), and is not replaced; delete it, or choose another name"
         )
@@ -82,6 +84,7 @@ def _check_output(output: Path, to: str, force: bool) -> None:
 
 
 def _sonata(circuit: Finished, simulation: Simulated | None, output: Path) -> Iterator[str]:
+    from snakefold.export.bmtk import SCRIPT
     from snakefold.export.sonata import write_regions
 
     with _whole_folder(output) as temporary:
@@ -89,7 +92,9 @@ def _sonata(circuit: Finished, simulation: Simulated | None, output: Path) -> It
     cells, edges = (f"{sum(n.values()):,} {what}" for n, what in ((made.nodes, "cells"), (made.edges, "edges")))
     yield f"{output}: {cells} in {listed(made.nodes)}; {edges} in {listed(made.edges)}"
     if simulation is not None:
-        yield f"weights and delays are those of {simulation.name}"
+        yield f"weights and delays are those of {simulation.name}; {output / SCRIPT} runs it with bmtk"
+    if made.lost:
+        yield f"bmtk runs it without {listed(made.lost)}"
     if made.left_out:
         yield f"left out, as the simulation does not have their edges: {listed(made.left_out)}"
 

@@ -18,8 +18,7 @@ from snakefold.fanout.ranks import Alone
 from snakefold.nest import rules
 from snakefold.nest.connections import both_ways, collapsed, connect, synapses_of
 from snakefold.nest.devices import role_fault
-from snakefold.nest.distributions import draw
-from snakefold.nest.parameters import values
+from snakefold.nest.parameters import values_of_cells, values_of_device
 from snakefold.nest.recordings import Header, Meter, Recorders
 from snakefold.nest.share import Share
 from snakefold.nest.targetting import Chosen, union
@@ -27,7 +26,6 @@ from snakefold.nest.units import unit
 from snakefold.nest.values import is_drawn, numbers_of
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
-from snakefold.streams import stream
 
 Report = Callable[[str], None]
 _RECORDING = {"synapse_model": "static_synapse"}
@@ -82,7 +80,7 @@ class Network:
         self.nest, self.simulation, self.nodes, self.edges = nest, simulation, nodes, edges
         self.ranks, self.share = ranks, share
         self.chosen, self.devices = chosen, {}
-        self.name, self.seed = simulation["name"], simulation["seed"]
+        self.name = simulation["name"]
         self.root: Where = ("simulations", self.name)
         self._copies: dict[str, str] = {}
         self._read: dict[str, np.ndarray] = {}
@@ -112,13 +110,11 @@ class Network:
         with population.nodes, naming(self.nest, *self.root, "cell_models", cell_type):
             if population.n == 0:
                 return []
-            drawn = {key: number for key, number in sorted(cell["parameters"].items()) if is_drawn(number)}
-            given = [cell["constants"] | {k: v for k, v in cell["parameters"].items() if k not in drawn}]
-            seed = cell.get("seed", self.seed)
-            if drawn:
-                rngs = {key: stream(seed, "simulate", self.name, "cell", cell_type, key) for key in drawn}
-                columns = [values(number, population.all, rngs[key]) for key, number in drawn.items()]
-                given = [given[0] | dict(zip(drawn, row, strict=True)) for row in zip(*columns, strict=True)]
+            constants, columns = values_of_cells(self.simulation, cell_type, population.all)
+            given = [constants]
+            if columns:
+                rows = zip(*columns.values(), strict=True)
+                given = [constants | dict(zip(columns, row, strict=True)) for row in rows]
             cells = self.nest.Create(cell["model"], population.n)
             cells.set(given)  # a dictionary per cell: arrays NEST takes only where a rank has all cells
             return cells
@@ -221,10 +217,7 @@ class Network:
             return
         if device.get("external") and (why := role_fault(device["nest_model"], nest.GetDefaults(device["nest_model"]))):
             raise ValueError(why)
-        parameters = {}
-        for key, number in device["constants"].items():
-            rng = stream(device.get("seed", self.seed), "simulate", self.name, "device", name, key)
-            parameters[key] = draw(number, 1, rng)[0].item() if is_drawn(number) else number
+        parameters = values_of_device(self.simulation, name)
         if device["kind"] == "multimeter":
             record_from = list(device["properties"])
             parameters |= {"record_from": record_from, "interval": device["interval"], "time_in_steps": True}

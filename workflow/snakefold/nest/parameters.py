@@ -4,7 +4,7 @@ A strategy is one function of arrays. A cell parameter sees all cells of its typ
 edges, always the same ones, in file order, each with a random stream of its own.
 """
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -16,7 +16,9 @@ from snakefold.config import types
 from snakefold.config.nodes import Attribute, Node
 from snakefold.errors import expects
 from snakefold.nest.distributions import draw
+from snakefold.nest.values import is_drawn
 from snakefold.sonata.edges import Edges
+from snakefold.streams import stream
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,28 @@ def values(number: object, over: Sized, rng: np.random.Generator, least: float =
     if len(made) and made.min() < least * (1 - 1e-9):
         raise ValueError(f"{type(number).__name__} computes {made.min():g}, which is below {least:g}")
     return made if made.dtype.kind == "i" else made.astype(np.float64)
+
+
+def values_of_cells(simulation: Mapping, cell_type: str, cells: Cells) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return the parameters of a type's cells in a simulation: those that are one for all, and columns, (n,).
+
+    Parameters
+    ----------
+    simulation : its slice, components restored
+    cells : all of the type
+    """
+    cell = simulation["cells"][cell_type]
+    drawn = {key: number for key, number in sorted(cell["parameters"].items()) if is_drawn(number)}
+    constants = cell["constants"] | {k: v for k, v in cell["parameters"].items() if k not in drawn}
+    seed = cell.get("seed", simulation["seed"])
+    rngs = {key: stream(seed, "simulate", simulation["name"], "cell", cell_type, key) for key in drawn}
+    return constants, {key: values(number, cells, rngs[key]) for key, number in drawn.items()}
+
+
+def values_of_device(simulation: Mapping, name: str) -> dict:
+    """Return the parameters of one of a simulation's devices."""
+    device, made = simulation["devices"][name], {}
+    for key, number in device["constants"].items():
+        rng = stream(device.get("seed", simulation["seed"]), "simulate", simulation["name"], "device", name, key)
+        made[key] = draw(number, 1, rng)[0].item() if is_drawn(number) else number
+    return made

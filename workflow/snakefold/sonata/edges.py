@@ -21,6 +21,7 @@ from snakefold.sonata import columns as col
 SCHEMA = "sonata-edges"
 # What SONATA's readers require of a generic synapse; a caller's constants and columns come first.
 DEFAULTS = {"model_template": ""}
+TYPE = "edge_type_id"
 MERGE_ROWS = 1 << 22
 _INDEX_ROWS = 1 << 18
 
@@ -48,7 +49,8 @@ def write_edges(
     n_sources, n_targets : cells of the two populations
     n_edges : rows in all; 0 is a set without edges
     blocks : (source ids, target ids, {column: values}), each (m,), ordered by (target, source) over all blocks
-    columns : column -> dtype, or a tuple of strings that the arrays hold codes into
+    columns : column -> dtype, or a tuple of strings that the arrays hold codes into. Of the name `edge_type_id` (i8),
+        it takes the place of the -1
     constants : further column -> its one value for all edges
 
     Raises
@@ -66,14 +68,15 @@ def write_edges(
         col.mark(file)
         root = file.create_group(f"edges/{name}")
         root.attrs["n_sources"], root.attrs["n_targets"] = np.uint64(n_sources), np.uint64(n_targets)
-        col.unwritten(root, "edge_type_id", n_edges, np.int64, -1)
+        if TYPE not in columns:
+            col.unwritten(root, TYPE, n_edges, np.int64, -1)
         col.unwritten(root, "edge_group_id", n_edges, np.uint64, 0)
         ids = {key: col.column(root, key, n_edges, np.uint64) for key in ("source_node_id", "target_node_id")}
         ids["source_node_id"].attrs["node_population"] = source_population
         ids["target_node_id"].attrs["node_population"] = target_population
         index = {"edge_group_index": col.column(root, "edge_group_index", n_edges, np.uint64)}
         group = root.create_group("0")
-        given = {key: col.column(group, key, n_edges, kind) for key, kind in columns.items()}
+        given = {key: col.column(root if key == TYPE else group, key, n_edges, kind) for key, kind in columns.items()}
         for key, value in constants.items():
             col.constant(group, key, n_edges, value)
         order = _Order(n_sources, n_targets, where)

@@ -18,6 +18,7 @@ from snakefold.sonata import columns as col
 
 SCHEMA = "sonata-nodes"
 POSITION = ("x", "y", "z")
+TYPE = "node_type_id"
 # What SONATA's readers require of a point neuron, at no cost; a caller's constants and columns come first.
 DEFAULTS = {
     "model_type": "point_neuron",
@@ -89,6 +90,7 @@ def write_nodes(
     n : number of cells; 0 is a population without cells
     blocks : {"x", "y", "z": (m,) float32, um; further columns: (m,)}, in id order, n cells in all
     columns : further column -> dtype, or a tuple of strings that the arrays hold codes into
+        Of the name `node_type_id` (i8), it takes the place of the -1
     constants : further column -> its one value for all cells: a string, an integer (i8) or a float (f4)
 
     Raises
@@ -118,12 +120,13 @@ def write_nodes(
     with hdf5.create(path, SCHEMA, digest) as file:
         col.mark(file)
         root = file.create_group(f"nodes/{population}")
-        col.unwritten(root, "node_type_id", n, np.int64, -1)
+        if TYPE not in columns:
+            col.unwritten(root, TYPE, n, np.int64, -1)
         col.unwritten(root, "node_group_id", n, np.uint64, 0)
         ids = {name: col.column(root, name, n, np.uint64) for name in ("node_id", "node_group_index")}
         group = root.create_group("0")
         given = {name: col.column(group, name, n, np.float32) for name in POSITION}
-        given |= {name: col.column(group, name, n, kind) for name, kind in columns.items()}
+        given |= {name: col.column(root if name == TYPE else group, name, n, kind) for name, kind in columns.items()}
         for name, value in constants.items():
             col.constant(group, name, n, value)
         _write_chunks(file, chunks)
