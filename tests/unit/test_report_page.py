@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from snakefold import hdf5
+from snakefold import build, hdf5
 from snakefold.cost import Cost
 from snakefold.errors import UserError
 from snakefold.report import figures
@@ -171,6 +171,29 @@ def test_synapses_against_wanted(results):
     assert tables.row("a_to_b", 9) == ["a_to_b", "a", "b", "12", "12", "0", "exact", "✓ ok", "c, tidy"]
     assert tables.row("b_to_a", 9) == ["b_to_a", "b", "a", "50 ± 2.0", "40", "−10", "−5.00", "✗ deviates", "c"]
     assert tables.row("hooked", 9) == ["hooked", "a", "b", "–", "2", "–", "–", "not stated", "tidy"]
+
+
+def test_what_a_hook_has_changed_is_not_held_against_the_strategy(results):
+    effect = {"adds": {}, "rewrites": ["b_to_a", "b"]}
+    for phase in ("after_connectivity", "after_placement"):
+        part(results, phase, {"name": "prune", "component": {"class": "h"}, "effect": effect})
+    text = page_of(results)
+    row = Tables(text).row("b_to_a", 9)
+    assert row[3:] == ["50 ± 2.0", "40", "−10", "–", "thinned by prune", "c, prune"]
+    assert Tables(text).row("b", 7)[5] == "thinned by prune"
+    assert table(text, "out-degrees").row("b", 9)[7:] == ["–", "thinned by prune"]
+    assert ">deviates<" not in text and "All 2 numbers" in text
+    connected(results, "c", {"b_to_a": ["b", "a"]}, {"b_to_a": [30.0, 2.0]})
+    assert Tables(page_of(results)).row("b_to_a", 9)[6:] == ["–", "changed by prune", "c, prune"]
+    connected(results, "c", {"b_to_a": ["b", "a"]}, {"b_to_a": [41.0, 2.0]})
+    assert Tables(page_of(results)).row("b_to_a", 9)[6:] == ["−0.50", "✓ ok", "c, prune"]
+
+
+def test_each_part_is_read_once(results, monkeypatch):
+    read, known = [], build.read
+    monkeypatch.setattr("snakefold.report.wanted.build.read", lambda path: read.append(path) or known(path))
+    read_circuit(results, TYPES, SETS)
+    assert sorted(read) == sorted((results / "build").rglob("*.h5"))
 
 
 def test_overview_counts_what_deviates(results):
