@@ -230,9 +230,9 @@ def test_cells_of_two_strategies_add_up_in_the_volume_of_both(results):
 def test_in_degrees_are_summed_over_edge_sets(results):
     tables = table(page_of(results), "in-degrees")
     # onto b: 6, 4, 2 and 0 of a_to_b, and 2 of hooked onto the last; sd of 6, 4, 2, 2 is sqrt(2.75)
-    assert tables.row("b", 9) == ["b", "all 2", "–", "3.5", "1.7", "2", "6", "–", "not stated"]
+    assert tables.row("b", 9) == ["b", "all 2 together", "–", "3.5", "1.7", "2", "6", "–", "not stated"]
     # 50 with sd 2 are wanted onto 40 cells
-    assert tables.row("a", 9) == ["a", "all 1", "1.2 ± 0.05", "1.0", "0.0", "1", "1", "−5.00", "✗ deviates"]
+    assert tables.row("a", 9) == ["a", "its only one", "1.2 ± 0.05", "1.0", "0.0", "1", "1", "−5.00", "✗ deviates"]
 
 
 def test_out_degrees_are_counted_block_by_block(results, monkeypatch):
@@ -402,6 +402,12 @@ def test_it_can_be_read_without_seeing_it(results):
     assert ("html", {"lang": "en"}) in tables.tags
 
 
+def test_long_names_of_panels_are_in_two_lines():
+    assert figures.in_lines("base_to_top_base_type_to_inter_type", 22) == "base_to_top_base_\ntype_to_inter_type"
+    for name in ("base_to_top", "a" * 40, "_" + "a" * 40 + "_"):
+        assert figures.in_lines(name, 22).replace("\n", "") == name and figures.in_lines(name, 42) == name
+
+
 def test_names_are_escaped(tmp_path):
     results, name = tmp_path / "<b>$x$", r'<script>alert("$\bad$")&amp;'
     file = name.replace("/", "")
@@ -440,8 +446,8 @@ def test_types_without_cells_sets_without_edges_and_silent_populations(tmp_path)
     assert tables.row("s", 9)[4:] == ["0", "0", "exact", "✓ ok", "c"]
     assert tables.row("t", 9)[3:] == ["–", "0", "–", "–", "not stated", "c"]
     degrees, rates = table(text, "in-degrees"), table(text, "rates of still")
-    assert degrees.row("quiet", 9)[1:] == ["all 1", "0.0", "0.0", "0.0", "0", "0", "exact", "✓ ok"]
-    assert degrees.row("none", 9)[1:] == ["all 1", "–", "–", "–", "–", "–", "–", "not stated"]
+    assert degrees.row("quiet", 9)[1:] == ["its only one", "0.0", "0.0", "0.0", "0", "0", "exact", "✓ ok"]
+    assert degrees.row("none", 9)[1:] == ["its only one", "–", "–", "–", "–", "–", "–", "not stated"]
     assert rates.row("quiet", 9)[2:8] == ["0", "0.00", "0.00", "–", "–", "0"]
     assert rates.row("none", 9)[2:8] == ["0", "–", "–", "–", "–", "0"]
 
