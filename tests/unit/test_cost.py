@@ -78,20 +78,22 @@ def test_a_log_says_the_rule(log, rule):
     assert cost.rule_of(log) == rule
 
 
-def test_benchmarks_are_added_up_by_phase_with_the_attempts_that_failed(results):
+def test_benchmarks_tell_times_and_logs_the_rest_with_the_attempts_that_failed(results):
     head = "s\th:m:s\tmax_rss\tmax_vms\tcpu_time\n"
     for name, rows in {
         "connect/own.0.tsv": "3.5\t0:00:03\t109.5\t200\t1.75\n",
         "connect/own.1.tsv": "9.0\t0:00:09\t90\t200\t8.0\n",
         "build/connect/own.tsv": "0.1\t0:00:00\tNA\tNA\tNA\n",
         "build/place/low.tsv": "",
+        "validate/lone.tsv": "2.5\t0:00:02\t70\t200\t1.5\n",
     }.items():
         (results / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
         (results / "benchmarks" / name).write_text(head + rows)
     (results / "benchmarks/build/torn.tsv").write_text("")
     found = cost.of_benchmarks(results, {"connect": 2, "simulate": 1})
-    connect, lost = Cost(2, 9.75, 109.5, 9.0, failed=2), Cost(failed=1)
-    assert found == {"build": Cost(1, 0.0, 0.0, 0.1), "connect": connect, "simulate": lost}
+    connect, lost = Cost(2, 5.0, 200, 9.0, failed=2), Cost(failed=1)
+    build, lone = Cost(1, 0.25, 45, 0.1), Cost(1, 1.5, 70, 2.5)
+    assert found == {"build": build, "connect": connect, "simulate": lost, "validate": lone}
     assert cost.of_benchmarks(results / "nowhere") == {}
 
 

@@ -49,6 +49,16 @@ def test_one_synapse_for_each_pair_within_reach_and_none_beyond(monkeypatch, sam
     assert found.edges[0] == 0 and len(found.per_pair) == distances.BINS
 
 
+def test_bins_with_too_few_synapses_for_a_number_are_left_out():
+    rng = np.random.default_rng(4)
+    sources, targets = (rng.uniform(0, 300, (n, 3)).astype(np.float32) for n in (900, 128))
+    target, source = np.nonzero(rng.random((128, 900)) < 0.02)
+    found = falloff(Made("a", "b", (source.astype(np.uint64), target.astype(np.uint64))), sources, targets)
+    known = ~np.isnan(found.per_pair)
+    assert known.sum() > 15 and not known[-1] and not known[0]
+    np.testing.assert_allclose(found.per_pair[known], 0.02, rtol=1.0)
+
+
 def test_cells_in_one_place_and_few_pairs_have_no_values():
     place = np.zeros((1, 3), np.float32)
     ids = (np.zeros(1, np.uint64), np.zeros(1, np.uint64))

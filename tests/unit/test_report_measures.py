@@ -114,18 +114,31 @@ def test_outline_keeps_the_extremes(n, most, seed):
     np.testing.assert_array_equal(values[times], kept)
 
 
-@pytest.mark.parametrize(
-    ("start", "n", "cv", "rate"), [(11, 40, 0.7697479322616116, 37.5), (12, 12, 0.5480931948421958, 15.0)]
-)
-def test_rates_and_irregularity_are_those_of_elephant(start, n, cv, rate):
-    """elephant 1.2.1: `cv(isi(train))` and `mean_firing_rate(train)` of the train from 100 to 900 ms."""
-    state, times = start, [0.0]
-    for _ in range(n):  # intervals of 2 ms and more, of a generator that is the same everywhere
-        state = 16807 * state % 2147483647
-        times.append(times[-1] + 2.0 - 20.0 * np.log(state / 2147483647))
-    times, ids = np.array(times[1:]), np.zeros(n, np.int64)
-    assert m.rates(times, ids, 1, 100.0, 900.0)[0] == pytest.approx(rate, rel=1e-12)
-    assert m.irregularity(times, ids, 1, 100.0, 900.0)[0] == pytest.approx(cv, rel=1e-12)
+def test_rates_and_irregularity_are_those_of_elephant():
+    """Of random trains, of clocks, of bursts, and of cells with 0, 1, 2 and a few spikes, in a window."""
+    from elephant.statistics import cv, isi, mean_firing_rate
+    from neo import SpikeTrain
+
+    rng, start, stop = np.random.default_rng(3), 100.0, 900.0
+    trains = [np.cumsum(rng.gamma(shape, 8.0 / shape, 200)) for shape in (0.3, 1.0, 1.0, 4.0, 50.0)]
+    trains += [rng.uniform(0.0, 1000.0, n) for n in (0, 1, 2, 3, m.MIN_SPIKES, m.MIN_SPIKES + 1, 400)]
+    trains += [np.array([500.0]), np.array([300.0, 700.0]), 100.5 + 8.0 * np.arange(60)]
+    trains += [np.repeat([150.0, 450.0, 750.0], 5), np.full(12, 400.0)]  # at the same time
+    times, ids = np.concatenate(trains), np.repeat(np.arange(len(trains)), list(map(len, trains)))
+    mixed = rng.permutation(len(times))
+    rates = m.rates(times[mixed], ids[mixed], len(trains), start, stop)
+    irregular = m.irregularity(times[mixed], ids[mixed], len(trains), start, stop)
+    compared = 0
+    for train, rate, found in zip(trains, rates, irregular, strict=True):
+        inside = np.sort(train[(train > start) & (train <= stop)])
+        spikes = SpikeTrain(inside, units="ms", t_start=start, t_stop=stop)
+        assert rate == pytest.approx(mean_firing_rate(spikes).rescale("Hz").item(), rel=1e-12)
+        if len(inside) < m.MIN_SPIKES or inside[0] == inside[-1]:
+            assert np.isnan(found)
+        else:
+            assert found == pytest.approx(cv(isi(inside)), rel=1e-9, abs=1e-12)
+            compared += 1
+    assert compared >= 8
 
 
 def test_names_beside_rows_are_apart_and_as_near_as_can_be():

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from snakefold import hdf5
+from snakefold import build, hdf5
 from snakefold.cost import Cost
 from snakefold.errors import UserError
 from snakefold.report import figures
@@ -173,6 +173,29 @@ def test_synapses_against_wanted(results):
     assert tables.row("hooked", 9) == ["hooked", "a", "b", "–", "2", "–", "–", "not stated", "tidy"]
 
 
+def test_what_a_hook_has_changed_is_not_held_against_the_strategy(results):
+    effect = {"adds": {}, "rewrites": ["b_to_a", "b"]}
+    for phase in ("after_connectivity", "after_placement"):
+        part(results, phase, {"name": "prune", "component": {"class": "h"}, "effect": effect})
+    text = page_of(results)
+    row = Tables(text).row("b_to_a", 9)
+    assert row[3:] == ["50 ± 2.0", "40", "−10", "–", "thinned by prune", "c, prune"]
+    assert Tables(text).row("b", 7)[5] == "thinned by prune"
+    assert table(text, "out-degrees").row("b", 9)[7:] == ["–", "thinned by prune"]
+    assert ">deviates<" not in text and "All 2 numbers" in text
+    connected(results, "c", {"b_to_a": ["b", "a"]}, {"b_to_a": [30.0, 2.0]})
+    assert Tables(page_of(results)).row("b_to_a", 9)[6:] == ["–", "changed by prune", "c, prune"]
+    connected(results, "c", {"b_to_a": ["b", "a"]}, {"b_to_a": [41.0, 2.0]})
+    assert Tables(page_of(results)).row("b_to_a", 9)[6:] == ["−0.50", "✓ ok", "c, prune"]
+
+
+def test_each_part_is_read_once(results, monkeypatch):
+    read, known = [], build.read
+    monkeypatch.setattr("snakefold.report.wanted.build.read", lambda path: read.append(path) or known(path))
+    read_circuit(results, TYPES, SETS)
+    assert sorted(read) == sorted((results / "build").rglob("*.h5"))
+
+
 def test_overview_counts_what_deviates(results):
     text = page_of(results)
     wrong = "cells of b, synapses of b_to_a, in-degree of a, out-degree of b"
@@ -207,9 +230,9 @@ def test_cells_of_two_strategies_add_up_in_the_volume_of_both(results):
 def test_in_degrees_are_summed_over_edge_sets(results):
     tables = table(page_of(results), "in-degrees")
     # onto b: 6, 4, 2 and 0 of a_to_b, and 2 of hooked onto the last; sd of 6, 4, 2, 2 is sqrt(2.75)
-    assert tables.row("b", 9) == ["b", "all 2", "–", "3.5", "1.7", "2", "6", "–", "not stated"]
+    assert tables.row("b", 9) == ["b", "all 2 together", "–", "3.5", "1.7", "2", "6", "–", "not stated"]
     # 50 with sd 2 are wanted onto 40 cells
-    assert tables.row("a", 9) == ["a", "all 1", "1.2 ± 0.05", "1.0", "0.0", "1", "1", "−5.00", "✗ deviates"]
+    assert tables.row("a", 9) == ["a", "its only one", "1.2 ± 0.05", "1.0", "0.0", "1", "1", "−5.00", "✗ deviates"]
 
 
 def test_out_degrees_are_counted_block_by_block(results, monkeypatch):
@@ -379,6 +402,12 @@ def test_it_can_be_read_without_seeing_it(results):
     assert ("html", {"lang": "en"}) in tables.tags
 
 
+def test_long_names_of_panels_are_in_two_lines():
+    assert figures.in_lines("base_to_top_base_type_to_inter_type", 22) == "base_to_top_base_\ntype_to_inter_type"
+    for name in ("base_to_top", "a" * 40, "_" + "a" * 40 + "_"):
+        assert figures.in_lines(name, 22).replace("\n", "") == name and figures.in_lines(name, 42) == name
+
+
 def test_names_are_escaped(tmp_path):
     results, name = tmp_path / "<b>$x$", r'<script>alert("$\bad$")&amp;'
     file = name.replace("/", "")
@@ -417,8 +446,8 @@ def test_types_without_cells_sets_without_edges_and_silent_populations(tmp_path)
     assert tables.row("s", 9)[4:] == ["0", "0", "exact", "✓ ok", "c"]
     assert tables.row("t", 9)[3:] == ["–", "0", "–", "–", "not stated", "c"]
     degrees, rates = table(text, "in-degrees"), table(text, "rates of still")
-    assert degrees.row("quiet", 9)[1:] == ["all 1", "0.0", "0.0", "0.0", "0", "0", "exact", "✓ ok"]
-    assert degrees.row("none", 9)[1:] == ["all 1", "–", "–", "–", "–", "–", "–", "not stated"]
+    assert degrees.row("quiet", 9)[1:] == ["its only one", "0.0", "0.0", "0.0", "0", "0", "exact", "✓ ok"]
+    assert degrees.row("none", 9)[1:] == ["its only one", "–", "–", "–", "–", "–", "–", "not stated"]
     assert rates.row("quiet", 9)[2:8] == ["0", "0.00", "0.00", "–", "–", "0"]
     assert rates.row("none", 9)[2:8] == ["0", "–", "–", "–", "–", "0"]
 

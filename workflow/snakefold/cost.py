@@ -1,14 +1,15 @@
 """What a circuit has cost: what its jobs say at the end of their logs, and what SLURM has accounted for.
 
-A job's log ends with the CPU time and memory of its processes, start-up included, of the attempt that succeeded. SLURM
-accounts for every attempt, with the processes of Snakemake around it.
+A job's log ends with the CPU time and memory of its processes, start-up included, of the attempt that succeeded.
+Snakemake measures the time of a job, and its CPU time and memory from outside, now and then: of one that takes a
+second, next to nothing. SLURM accounts for every attempt, with the processes of Snakemake around it.
 """
 
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snakefold.leftovers import names
@@ -74,7 +75,9 @@ def of_logs(results: str | Path) -> dict[str, Cost]:
 
 
 def of_benchmarks(results: str | Path, failed: Mapping[str, int] | None = None) -> dict[str, Cost]:
-    """Return the cost by phase of the latest jobs, as Snakemake measures them with their start; a figure it lacks is 0.
+    """Return the cost by phase of the latest jobs: times as Snakemake measures them, the rest as their logs say.
+
+    Where there is no log, CPU time and memory are Snakemake's, too; a figure that it lacks is 0.
 
     Parameters
     ----------
@@ -87,8 +90,11 @@ def of_benchmarks(results: str | Path, failed: Mapping[str, int] | None = None) 
         for row in rows[-1:]:
             cells = dict(zip(names, row, strict=False))
             seconds, mb, cpu = (_measured(cells.get(key)) for key in ("s", "max_rss", "cpu_time"))
-            phase = path.relative_to(measured).parts[0]
-            costs[phase] = costs.get(phase, Cost()) + Cost(1, cpu, mb, seconds)
+            name = path.relative_to(measured)
+            log = Path(results, "logs", name).with_suffix(".log")
+            said = (of_log(log) if log.exists() else None) or Cost(1, cpu, mb)
+            phase = name.parts[0]
+            costs[phase] = costs.get(phase, Cost()) + replace(said, longest_s=seconds)
     for phase, n in (failed or {}).items():
         costs[phase] = costs.get(phase, Cost()) + Cost(failed=n)
     return costs

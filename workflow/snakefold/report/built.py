@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from snakefold.report import measures, wanted
+from snakefold.report import measures
 from snakefold.report.distances import Falloff, falloff
 from snakefold.report.measures import Summary
-from snakefold.report.wanted import Wanted
+from snakefold.report.wanted import Parts, Wanted
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 
@@ -18,8 +18,21 @@ _BLOCK_CELLS = 1 << 20
 _BLOCK_EDGES = 1 << 22
 
 
+class _Row:
+    """What the rows have in common: a number, built against wanted, which hooks may have changed since."""
+
+    @property
+    def said(self) -> str:
+        """The verdict in words; where there is none, why."""
+        if self.verdict != measures.UNKNOWN:
+            return self.verdict
+        if self.wanted is None or not self.changed_by:
+            return "not stated"
+        return f"{'thinned' if self.built < self.wanted else 'changed'} by {', '.join(self.changed_by)}"
+
+
 @dataclass(frozen=True)
-class CellRow:
+class CellRow(_Row):
     """A cell type: built against wanted."""
 
     name: str
@@ -28,12 +41,13 @@ class CellRow:
     built: int
     density: float
     verdict: str
+    changed_by: tuple[str, ...] = ()
 
     what = "cells"
 
 
 @dataclass(frozen=True)
-class EdgeRow:
+class EdgeRow(_Row):
     """An edge set: built against wanted, and `z`, in standard deviations, NaN where it has none."""
 
     name: str
@@ -45,12 +59,13 @@ class EdgeRow:
     built: int
     z: float
     verdict: str
+    changed_by: tuple[str, ...] = ()
 
     what = "synapses"
 
 
 @dataclass(frozen=True)
-class DegreeRow:
+class DegreeRow(_Row):
     """Synapses onto ("in") or from ("out") each cell of a type, over some edge sets.
 
     Attributes
@@ -60,6 +75,7 @@ class DegreeRow:
     degrees : of the cells
     z : of the mean; NaN where it has none
     strategy : whose degree this is, the same for every cell by design; "" for all edge sets of the type
+    changed_by : hooks that rewrite some of the edge sets
     """
 
     name: str
@@ -71,6 +87,7 @@ class DegreeRow:
     z: float
     verdict: str
     strategy: str = ""
+    changed_by: tuple[str, ...] = ()
 
     @property
     def what(self) -> str:
@@ -96,6 +113,8 @@ class Circuit:
     degree_rows: list[DegreeRow] = field(default_factory=list)
     falloffs: dict[str, Falloff] = field(default_factory=dict)  # by edge set
     digests: list[str] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)  # of the description: part -> digest
+    seeds: list[int] = field(default_factory=list)
 
     @property
     def rows(self) -> list[CellRow | EdgeRow | DegreeRow]:
@@ -115,12 +134,13 @@ def read_circuit(
     results: Path, cell_types: list[str], edge_sets: list[str], builds: list[str] | None = None
 ) -> Circuit:
     """Read what was built; of edges, the index and once the ids of their sources, in blocks."""
-    circuit, placed_by = Circuit(), {}
+    parts, placed_by = Parts(results, builds), {}
+    circuit = Circuit(parts=parts.digests, seeds=parts.seeds)
     for name in cell_types:
         with Nodes(results / "nodes" / f"{name}.h5") as nodes:
             circuit.n_cells[name], placed_by[name] = nodes.n, nodes.chunks.blocks
             circuit.digests.append(nodes.digest)
-    cells = wanted.cells(results, placed_by, builds)
+    cells = parts.cells(placed_by)
     somewhere = {name: n for name, n in circuit.n_cells.items() if cells[name].located}
     shown = measures.allotted(list(somewhere.values()), SOMATA)
     for (name, n), most in zip(somewhere.items(), shown, strict=True):
@@ -129,9 +149,10 @@ def read_circuit(
         circuit.radius[name] = cells[name].radius
     for name, w in cells.items():
         built = circuit.n_cells[name]
-        row = CellRow(name, w.makers, w.mean, built, measures.density(built, w.volume), measures.verdict(built, w.mean))
-        circuit.cells.append(row)
-    _read_edges(circuit, results, wanted.synapses(results, edge_sets, builds))
+        _, verdict = _judged(built, w.mean, 0.0, w.changed_by)
+        density = measures.density(built, w.volume)
+        circuit.cells.append(CellRow(name, w.makers, w.mean, built, density, verdict, w.changed_by))
+    _read_edges(circuit, results, parts.synapses(edge_sets))
     return circuit
 
 
@@ -141,9 +162,8 @@ def _read_edges(circuit: Circuit, results: Path, asked: dict[str, Wanted]) -> No
     for name, w in asked.items():
         with Edges(results / "edges" / f"{name}.h5") as edges:
             ends = (edges.source, edges.target)
-            z = float("nan") if w.mean is None else measures.z_score(edges.n, w.mean, w.sd)
-            verdict = measures.verdict(edges.n, w.mean, w.sd)
-            circuit.edges.append(EdgeRow(name, *ends, w.makers, w.mean, w.sd, edges.n, z, verdict))
+            judged = _judged(edges.n, w.mean, w.sd, w.changed_by)
+            circuit.edges.append(EdgeRow(name, *ends, w.makers, w.mean, w.sd, edges.n, *judged, w.changed_by))
             circuit.digests.append(edges.digest)
             for side, end, degrees in (
                 ("in", edges.target, edges.in_degrees(edges.n_targets)),
@@ -161,6 +181,13 @@ def _read_edges(circuit: Circuit, results: Path, asked: dict[str, Wanted]) -> No
                 circuit.falloffs[name] = falloff(edges, *(places[end] for end in ends))
     circuit.degrees = {side: dict(sorted(of.items())) for side, of in circuit.degrees.items()}
     circuit.degree_rows = [*_by_type(circuit), *_by_strategy(circuit, fixed, asked)]
+
+
+def _judged(built: int, mean: float | None, sd: float, changed_by: tuple[str, ...]) -> tuple[float, str]:
+    """Return z and verdict: none for a number that is not as wanted where hooks change what strategies have made."""
+    z = float("nan") if mean is None else measures.z_score(built, mean, sd)
+    verdict = measures.verdict(built, mean, sd)
+    return (float("nan"), measures.UNKNOWN) if changed_by and verdict == measures.DEVIATES else (z, verdict)
 
 
 def out_degrees(edges: Edges) -> np.ndarray:
@@ -181,10 +208,11 @@ def _by_type(circuit: Circuit) -> Iterable[DegreeRow]:
             mean = float(sum(edge.wanted for edge in sets)) if stated else None
             sd = float(sum(edge.sd**2 for edge in sets)) ** 0.5
             built, n = int(degrees.sum()), max(len(degrees), 1)
-            z = float("nan") if mean is None else measures.z_score(built, mean, sd)
             each = (None, 0.0) if mean is None else (mean / n, sd / n)
-            verdict = measures.verdict(built, mean, sd)
-            yield DegreeRow(name, side, len(sets), *each, measures.summary(degrees), z, verdict)
+            changed_by = tuple(sorted({hook for edge in sets for hook in edge.changed_by}))
+            judged = _judged(built, mean, sd, changed_by)
+            found = measures.summary(degrees)
+            yield DegreeRow(name, side, len(sets), *each, found, *judged, changed_by=changed_by)
 
 
 def _by_strategy(

@@ -15,6 +15,7 @@ BINS = 24
 RUNS, RUN = 32, 4  # targets: so many runs of neighbours in the file, of so many each
 SOURCES = 8192
 LEAST_PAIRS = 20  # of a bin with a value
+LEAST_SYNAPSES = 10  # found there, or to be expected there if distance made no difference: a third of spread by chance
 
 
 class SourcesByTarget(Protocol):
@@ -37,7 +38,7 @@ class Falloff:
     Attributes
     ----------
     edges : (n_bins + 1,) um
-    per_pair : (n_bins,) float64; NaN where there are fewer than LEAST_PAIRS pairs
+    per_pair : (n_bins,) float64; NaN where there are fewer than LEAST_PAIRS pairs or LEAST_SYNAPSES synapses
     n_synapses : how many it is estimated from
     """
 
@@ -67,4 +68,6 @@ def falloff(edges: SourcesByTarget, sources: np.ndarray, targets: np.ndarray) ->
     synapses = np.histogram(lengths, bins)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         per_pair = synapses / (pairs * (len(sources) / max(len(from_), 1)))
-    return Falloff(bins, np.where(pairs >= LEAST_PAIRS, per_pair, np.nan), len(source))
+        expected = synapses.sum() * (pairs / pairs.sum())
+    enough = (pairs >= LEAST_PAIRS) & (np.maximum(synapses, expected) >= LEAST_SYNAPSES)
+    return Falloff(bins, np.where(enough, per_pair, np.nan), len(source))

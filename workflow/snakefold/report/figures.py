@@ -153,9 +153,20 @@ def _panels(names: Sequence[str]) -> Iterator[tuple["Figure", dict[str, "Axes"]]
         for axes in panels[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, names, strict=False):
-            axes.set_title(name, fontsize=float(np.clip(180 / len(name), 5, 9)), loc="left")
+            title = in_lines(name, 22)
+            widest = max(map(len, title.splitlines()))
+            axes.set_title(title, fontsize=float(np.clip(180 / widest, 5, 9)), loc="left")
             axes.tick_params(labelsize=7.5)
         yield figure, dict(zip(names, panels, strict=False))
+
+
+def in_lines(name: str, letters: int) -> str:
+    """Write a name of more letters than these in two lines, broken after the underscore nearest to its middle."""
+    places = [i + 1 for i, letter in enumerate(name[:-1]) if letter == "_"]
+    if len(name) <= letters or not places:
+        return name
+    middle = min(places, key=lambda i: abs(2 * i - len(name)))
+    return f"{name[:middle]}\n{name[middle:]}"
 
 
 def degrees(of: Mapping[str, np.ndarray], end: str, colour: Mapping[str, str]) -> Picture:
@@ -194,7 +205,7 @@ def falloffs(curves: Mapping[str, Falloff], paint: Mapping[str, str]) -> Picture
             axes.stairs(curve.per_pair, curve.edges, color=paint[name], lw=1.4)
             axes.set(xlim=(0, curve.edges[-1]), ylim=(0, None if np.nansum(curve.per_pair) > 0 else 1))
             axes.locator_params(nbins=4)
-            axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+            axes.ticklabel_format(axis="y", scilimits=(-4, 4))
             axes.yaxis.get_offset_text().set_fontsize(7)
         figure.supxlabel("distance of the somata (µm)", fontsize=9)
         figure.supylabel("synapses per pair", fontsize=9)

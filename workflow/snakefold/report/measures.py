@@ -1,7 +1,8 @@
 """Numbers of the report: built against wanted, degrees, rates and irregularity; pure functions on arrays.
 
 Irregularity is the coefficient of variation of the interspike intervals of a cell (CV of ISI; Softky & Koch 1993,
-J. Neurosci. 13:334): 0 for a clock, 1 for a Poisson process.
+J. Neurosci. 13:334): 0 for a clock, 1 for a Poisson process. Rates and CV are elephant's (`elephant.statistics`:
+mean_firing_rate, and cv of isi), but there is no CV of fewer than MIN_SPIKES spikes, or of spikes all at one time.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakefold import hdf5
-from snakefold.report import figures, measures, view, wanted
+from snakefold.report import figures, measures, view
 from snakefold.report.activity import Activity, read_activity
 from snakefold.report.built import Circuit, read_circuit
 from snakefold.report.figures import Picture
@@ -69,7 +69,7 @@ def write_report(
     environment.filters |= {"count": count, "number": number, "signed": signed, "breakable": breakable}
     shipped = resources.files("snakefold.report")
     source, style, script = (shipped.joinpath(f"page.{s}").read_text(encoding="utf-8") for s in ("html", "css", "js"))
-    colour, digests = figures.colours(circuit.n_cells), wanted.digests(folder, builds)
+    colour = figures.colours(circuit.n_cells)
     text = environment.from_string(source).render(
         style=Markup(style),
         script=Markup(script),
@@ -80,9 +80,7 @@ def write_report(
         colour=colour,
         pictures=_pictures(circuit, activities, colour),
         circuit_digest=hdf5.combine(*circuit.digests),
-        parts_digest=hdf5.combine(*digests.values()),
-        digests=digests,
-        seeds=wanted.seeds(folder, builds),
+        parts_digest=hdf5.combine(*circuit.parts.values()),
         rows=circuit.rows,
         cells_3d=view.encoded(circuit.positions, circuit.radius, colour) if _somewhere(circuit) else "",
         extents=view.extents(circuit.positions),
