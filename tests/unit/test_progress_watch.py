@@ -9,7 +9,7 @@ import pytest
 from snakefold.leftovers import Run as Noted
 from snakefold.progress.jobs import Run, job_of
 from snakefold.progress.record import FILE
-from snakefold.progress.screen import Lines, Terminal, screen_of
+from snakefold.progress.screen import Drawing, Lines, Terminal, screen_of
 from snakefold.progress.watch import Watch
 
 MOST_S = 30
@@ -176,6 +176,18 @@ def test_a_terminal_has_one_table_and_messages_above_it(begun):
     assert lines[0] == "mind the gap"
     assert [line.split()[0] for line in lines].count("phase") == 1
     assert lines[-1].startswith(watch.run.results) and "0 of 3 jobs" in lines[-1]
+
+
+def test_what_is_drawn_is_taken_away_whole_also_where_a_line_takes_more_rows(monkeypatch):
+    stream = Stream(True)
+    drawing = Drawing(stream)
+    monkeypatch.setattr(drawing, "size", lambda: (40, 6))
+    drawing.draw(["x" * 30, "\x1b[31m" + "y" * 40 + "\x1b[0m", "", "z" * 41])
+    drawing.draw(["line"] * 9)
+    assert stream.getvalue().count("\x1b[5A\x1b[J") == 1  # 1 + 1 + 1 + 2 rows
+    assert drawing.lines == ["line"] * 5  # the prompt has the sixth row
+    drawing.clear()
+    assert stream.getvalue().endswith("\x1b[5A\x1b[J")
 
 
 def rendered(text):

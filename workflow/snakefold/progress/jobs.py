@@ -38,7 +38,6 @@ _RULES = {
     "report": ("report", ""),
     "within_bounds": ("report", "bounds"),
 }
-TARGETS = ("all", "circuit", "validated")  # rules that do nothing
 
 
 @dataclass
@@ -82,10 +81,8 @@ class Job:
         self.status, self.since = status, at
 
 
-def job_of(number: int, rule: str, wildcards: Mapping[str, str], log: str = "", cost_s: float = 0.0) -> Job | None:
-    """Return the job of a rule; None if the rule does nothing by itself."""
-    if rule in TARGETS:
-        return None
+def job_of(number: int, rule: str, wildcards: Mapping[str, str], log: str = "", cost_s: float = 0.0) -> Job:
+    """Return the job of a rule, which may be one of the user's own."""
     key = rule if rule in _RULES else next((k for k in _RULES if k.endswith("_") and rule.startswith(k)), "")
     phase, does = _RULES.get(key, (rule, ""))
     of = rule.removeprefix(key) if key.endswith("_") else next(iter(wildcards.values()), "")

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from snakefold.leftovers import Run as Noted
@@ -110,9 +111,14 @@ class Watch:
                 self._look_around()
             elif isinstance(item[1], str):
                 self._end(*item)
+            elif callable(item[1]):
+                item[1]()
             else:
                 self._take(*item)
         self.audience.close()
+        while not self._items.empty():
+            if callable(say := self._items.get()[1]):
+                say()
 
     def _pause(self) -> float:
         steps = ["beat", "screen", *(["look"] if self._logs else [])]
@@ -230,7 +236,9 @@ class Watch:
         return "".join(text)
 
     def _tell(self, text: str) -> None:
-        if self.screen:
+        if threading.current_thread() is not self._thread:  # a listener's; this one alone draws
+            self._items.put((time.time(), partial(self._tell, text)))
+        elif self.screen:
             self.screen.say(f"warning: {text}")
         else:
             logging.getLogger("snakemake.logging").warning(text)
