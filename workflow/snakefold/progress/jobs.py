@@ -56,6 +56,7 @@ class Job:
     status, since : now, and from when on (seconds since the epoch)
     began : when it began to run, the last time; None before
     seconds : how long it ran, when it has ended
+    external : its number at the scheduler that it was submitted to; "" for none
     """
 
     id: int
@@ -70,13 +71,14 @@ class Job:
     since: float = 0.0
     began: float | None = None
     seconds: float = 0.0
+    external: str = ""
 
     def become(self, status: str, at: float) -> None:
         """Change the status."""
         if status == RUNNING:
             self.began = at
         elif status in (PENDING, QUEUED):
-            self.began = None
+            self.began, self.external = None, ""
         self.seconds = at - self.began if self.began is not None and status not in OPEN else 0.0
         self.status, self.since = status, at
 
@@ -109,6 +111,7 @@ class Change:
     at : when, seconds since the epoch
     seconds : how long the job, phase or run ran, where it has ended
     phase, rule, id, log : of a job: its phase and rule, its number in the run and its log file
+    external : of a job: its number at the scheduler that it was submitted to, as SLURM; "" for none
     results : folder of the circuit's results
     """
 
@@ -123,6 +126,7 @@ class Change:
     id: int = -1
     log: str = ""
     results: str = ""
+    external: str = ""
 
 
 @dataclass
@@ -167,7 +171,8 @@ class Run:
         numbers[was] -= 1
         numbers[status] += 1
         log = f"{self.results}/{job.log}" if job.log else ""
-        one = Change("job", job.name, status, was, at, job.seconds, job.phase, job.rule, job.id, log, self.results)
+        of = (job.phase, job.rule, job.id, log, self.results, job.external)
+        one = Change("job", job.name, status, was, at, job.seconds, *of)
         now = status_of(numbers)
         if job.began is not None:
             self._began.setdefault(job.phase, job.began)

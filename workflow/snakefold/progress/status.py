@@ -4,11 +4,12 @@ import contextlib
 import os
 import sys
 import time
+from collections import Counter as Counted
 
 from snakefold import leftovers
 from snakefold.errors import UserError
 from snakefold.progress.counts import Counter
-from snakefold.progress.jobs import Run
+from snakefold.progress.jobs import QUEUED, Run
 from snakefold.progress.record import HEARTBEAT_S, Recorded, ended, read
 from snakefold.progress.screen import QUIET_S, Drawing
 from snakefold.progress.table import WIDTH, duration, summary, table
@@ -53,7 +54,7 @@ def _lines(recorded: Recorded) -> list[str]:
         when = time.strftime("%H:%M:%S", time.localtime(run.ended))
         said = [f"{of}{run.state} at {when}; begun {began}"]
     elif lives:
-        said = [f"{of}running on {noted.host}, process {noted.pid}; begun {began}"]
+        said = [f"{of}running on {noted.host}, process {noted.pid}; begun {began}", *_why_queued(run, noted)]
     elif lives is None:
         ago = duration(now - recorded.heard)
         said = [f"{of}not heard of for {ago}; begun {began}", f"  on {noted.host}, process {noted.pid}: see there"]
@@ -72,6 +73,19 @@ def _lives(recorded: Recorded) -> bool | None:
     if lives is None and time.time() - recorded.heard < SILENT_S:
         return True
     return lives
+
+
+def _why_queued(run: Run, noted: leftovers.Run) -> list[str]:
+    queued = [job.external for job in run.jobs.values() if job.status == QUEUED and job.external]
+    if not queued:
+        return []
+    try:
+        why = leftovers.waiting(noted)
+    except UserError as error:
+        return [f"  {error}"]
+    reasons = Counted(why[number] for number in queued if number in why).most_common()
+    words = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+    return [f"  in SLURM's queue for: {words}"] if words else []
 
 
 def _left(run: Run, noted: leftovers.Run) -> list[str]:

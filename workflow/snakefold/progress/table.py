@@ -57,11 +57,18 @@ def summary(run: Run, counter: Counter, now: float) -> str:
 
 def _running(run: Run, counter: Counter, now: float, width: int) -> list[str]:
     jobs = sorted((job for job in run.jobs.values() if job.status == RUNNING), key=lambda job: job.since)
-    lines = [f"  {job.name}: {_of_job(job, counter, now)}"[:width] for job in jobs[:_MOST_RUNNING]]
-    n_queued = sum(job.status == QUEUED for job in run.jobs.values())
-    more = [f"{len(jobs) - _MOST_RUNNING} more run"] if len(jobs) > _MOST_RUNNING else []
-    more += [f"{n_queued} wait in the queue"] if n_queued else []
-    return lines + ([f"  {', '.join(more)}"] if more else [])
+    lines = [f"  {_named(job)}: {_of_job(job, counter, now)}"[:width] for job in jobs[:_MOST_RUNNING]]
+    more = [f"  {len(jobs) - _MOST_RUNNING} more run"] if len(jobs) > _MOST_RUNNING else []
+    queued = [job for job in run.jobs.values() if job.status == QUEUED]
+    if queued:
+        numbers = ", ".join(job.external for job in queued if job.external)
+        text = f"  {len(queued)} wait in the queue{f': {numbers}' if numbers else ''}"
+        more.append(text if len(text) <= width else f"{text[: width - 4]} ...")
+    return lines + more
+
+
+def _named(job: Job) -> str:
+    return f"{job.name} ({job.external})" if job.external else job.name
 
 
 def _of_job(job: Job, counter: Counter, now: float) -> str:
@@ -78,7 +85,7 @@ def _failed(run: Run, colour: bool, width: int) -> list[str]:
     red, plain = (_RED, _PLAIN) if colour else ("", "")
     lines = []
     for job in jobs[:_MOST_FAILED]:
-        lines.append(f"{red}{f'  {job.name}: {job.status}'[:width]}{plain}")
+        lines.append(f"{red}{f'  {_named(job)}: {job.status}'[:width]}{plain}")
         if job.log:
             lines.append(f"    {run.results}/{job.log}")
     if len(jobs) > _MOST_FAILED:
