@@ -142,10 +142,11 @@ def test_a_submitted_job_has_a_number_and_runs_when_the_scheduler_writes_a_log(b
     lines = table(run, Counter(run), time.time())
     assert any(text.startswith("  connect a (41): ") for text in lines) and "  2 wait in the queue: 42, 43" in lines
     (tmp_path / "43.log").write_text("slurmstepd: error: CANCELLED\n")
-    watch.put(event("job_error", logging.ERROR, jobid=2))  # it had begun, but had not come to its own log
+    why = "SLURM-job '43' failed, SLURM status is: 'CANCELLED'. Detailed failure reason unavailable"
+    watch.put(event("job_error", logging.ERROR, jobid=2, rule_msg=why))  # it had begun, but not come to its own log
     watch.put(event("job_info", jobid=2, local=False))  # tried again, not submitted yet
     watch.end("failed")
-    assert statuses(changes, "connect c") == ["pending", "queued", "running", "failed", "queued", "cancelled"]
+    assert statuses(changes, "connect c") == ["pending", "queued", "running", "aborted", "queued", "cancelled"]
     assert [c.external for c in changes if c.name == "connect c"] == ["", "", "43", "43", "", ""]
 
 

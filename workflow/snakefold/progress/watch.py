@@ -43,6 +43,7 @@ _SUBMITTED = (  # what Snakemake's executors say: for SLURM, and for other sched
     re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<external>\S+) \(log: (?P<log>.*)\)\.$"),
     re.compile(r"Submitted job (?P<job>\d+) with external jobid '(?P<external>.*)'\.(?P<log>)$"),
 )
+_KILLED = re.compile(r"SLURM status is: '(CANCELLED|TIMEOUT|OUT_OF_MEMORY|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE)")
 _EMPTY = "For further error details see the cluster/cloud log"
 _SAID = ("cost: ", "Traceback (most recent call last)", "error: ", "usage: ")
 
@@ -210,7 +211,8 @@ class Watch:
         if number in self._logs and not self._has_begun(number):
             self._change(number, CANCELLED, at)
         else:
-            self._ends(number, ABORTED if _was_killed(self._log(job)) else FAILED, at)
+            killed = _KILLED.search(message) or _was_killed(self._log(job))
+            self._ends(number, ABORTED if killed else FAILED, at)
         said = "" if message.startswith(_EMPTY) else message
         self._try("shown", lambda screen: screen.why(said, self._log(job)))
 
