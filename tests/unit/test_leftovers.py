@@ -16,7 +16,8 @@ SQUEUE = """#!/bin/sh
 echo "squeue $*" >> {folder}/asked
 test -e {folder}/down && {{ echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1; }}
 for word; do case $word in --name=*) name=${{word#--name=}};; esac; done
-sed -n "s/^\\([0-9]*\\) $name$/\\1/p" {folder}/queue
+case "$*" in *%r*) why=" Resources";; esac
+sed -n "s/^\\([0-9]*\\) $name$/\\1$why/p" {folder}/queue
 """
 SCANCEL = """#!/bin/sh
 echo "scancel $*" >> {folder}/asked
@@ -147,6 +148,19 @@ def test_a_killed_run_without_jobs_is_crossed_out(slurm, results, dead):
     assert leftovers.cancel(results) == (0, [])
     assert leftovers.noted(results) == []
     assert "scancel" not in (slurm / "asked").read_text()
+
+
+def test_why_jobs_wait_is_asked_for_of_runs_that_submit_jobs(slurm, dead):
+    (slurm / "queue").write_text(f"7 {dead.name}\n8 another\n")
+    assert leftovers.waiting(dead) == {"7": "Resources"}
+    assert leftovers.waiting(replace(dead, name="")) == {}
+
+
+def test_slurm_has_a_time_to_answer_in(slurm, dead, monkeypatch):
+    monkeypatch.setattr(leftovers, "_ANSWER_S", 0.1)
+    (slurm / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(UserError, match="squeue: no answer in"):
+        leftovers.waiting(dead)
 
 
 def test_jobs_of_a_run_of_another_host_are_cancelled_only_when_told(slurm, results, dead):

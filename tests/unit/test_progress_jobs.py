@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
 
+from snakefold.progress.attach import jobs_of
 from snakefold.progress.jobs import (
     ABORTED,
     CANCELLED,
@@ -52,11 +55,16 @@ def test_every_rule_of_the_workflow_has_a_phase():
     ]
     jobs = [job_of(1, name, {}) for name in names]
     assert len(names) > 15
-    assert {job.phase for job in jobs if job is not None} == set(PHASES)
+    assert {job.phase for job in jobs} == {*PHASES, "circuit", "validated"}  # these two do nothing
 
 
-def test_rules_that_do_nothing_are_no_jobs():
-    assert job_of(1, "all", {}) is None
+def test_rules_of_the_users_own_are_phases_and_those_that_do_nothing_are_no_jobs():
+    def job(number, rule, is_norun):
+        rule = SimpleNamespace(name=rule)
+        return SimpleNamespace(jobid=number, rule=rule, wildcards_dict={}, log=["R/x.log"], is_norun=is_norun)
+
+    jobs = jobs_of(SimpleNamespace(results="R"), [job(4, "figures", False), job(5, "project", True)])
+    assert [(n, j.id, j.phase, j.name, j.log) for n, j in jobs.items()] == [(4, 4, "figures", "figures", "x.log")]
 
 
 @pytest.mark.parametrize(

@@ -10,27 +10,28 @@ from snakefold.progress.listeners import Audience, installed
 CHANGES = [Change("job", name, RUNNING, "pending", 0.0) for name in "abc"]
 
 
-def test_each_listener_hears_everything_in_order_and_a_failing_one_is_told_of_once():
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_each_listener_hears_everything_in_order_and_a_failing_one_is_told_of_once(error):
     heard, told = [], []
 
     def fails(change):
-        raise ValueError(f"no {change.name}")
+        raise error(f"no {change.name}")
 
     audience = Audience({"fails": fails, "notes": lambda change: heard.append(change.name)}, told.append)
     audience.hear(CHANGES)
     audience.close()
     assert heard == ["a", "b", "c"]
-    assert told == ["the listener fails failed, and is told on: ValueError: no a"]
+    assert told == [f"the listener fails failed, and is told on: {error.__name__}: no a"]
 
 
-def test_hearing_does_not_wait_and_the_end_does_not_wait_for_ever(monkeypatch):
+def test_a_listener_that_hangs_keeps_neither_the_run_nor_the_others_waiting(monkeypatch):
     monkeypatch.setattr(listeners, "PATIENCE_S", 0.1)
-    told, may_go_on = [], threading.Event()
-    audience = Audience({"slow": lambda change: may_go_on.wait(60)}, told.append)
+    heard, told, may_go_on = [], [], threading.Event()
+    audience = Audience({"slow": lambda change: may_go_on.wait(60), "quick": heard.append}, told.append)
     audience.hear(CHANGES)
     audience.close()
     may_go_on.set()
-    assert told == ["listeners have not come to an end in 0.1 s: slow"]
+    assert told == ["listeners have not come to an end in 0.1 s: slow"] and heard == CHANGES
 
 
 class Closing:

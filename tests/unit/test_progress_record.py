@@ -5,7 +5,7 @@ import pytest
 
 from snakefold.errors import UserError
 from snakefold.leftovers import Run as Noted
-from snakefold.progress.jobs import ABORTED, FAILED, PENDING, RUNNING, SUCCESS, Run, job_of
+from snakefold.progress.jobs import ABORTED, FAILED, PENDING, QUEUED, RUNNING, SUCCESS, Run, job_of
 from snakefold.progress.record import FILE, Record, ended, failures, read
 from snakefold.progress.status import status
 
@@ -58,6 +58,7 @@ def test_a_new_run_replaces_it_and_a_beat_touches_it(record, tmp_path):
         (None, "no run has begun"),
         ("", "cannot be read"),
         ("[1]\n", "cannot be read"),
+        ('{"version": 1, "jobs": [1]}\n', "cannot be read"),
         ('{"version": 99}\n', "newer Snakefold"),
     ],
 )
@@ -92,3 +93,24 @@ def test_whether_a_run_lives_is_known_here_by_its_process_and_elsewhere_by_its_b
     lines = status(str(tmp_path))
     assert lines[0].startswith(f"{tmp_path}: {says}")
     assert any(line.split()[:2] == ["place", job] for line in lines)
+
+
+@pytest.mark.parametrize(
+    "squeue, says", [({"7": "Priority"}, "  in SLURM's queue for: Priority (1)"), (None, "  away")]
+)
+def test_why_jobs_wait_is_asked_of_slurm(record, tmp_path, monkeypatch, squeue, says):
+    def waiting(run):
+        if squeue is None:
+            raise UserError("away")
+        return squeue
+
+    monkeypatch.setattr("snakefold.leftovers.waiting", waiting)
+    monkeypatch.setattr(Noted, "lives", True)
+    record.job(0, QUEUED, 101.0)
+    assert says not in status(str(tmp_path))  # not submitted yet
+    job = job_of(0, "place_low", {})
+    job.become(QUEUED, 101.0)
+    job.external = "7"
+    record.submitted(job, 101.0)
+    lines = status(str(tmp_path))
+    assert lines[1] == says and "  1 wait in the queue: 7" in lines

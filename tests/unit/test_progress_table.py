@@ -52,14 +52,16 @@ def test_a_job_that_says_how_far_it_is_says_how_long_it_takes(tmp_path):
     assert left_s(run, Counter(run), 10.0) == pytest.approx(30.0)
 
 
-def test_the_table_has_at_most_80_columns_and_few_lines_whatever_runs():
+@pytest.mark.parametrize("width, last", [(80, "made"), (50, "chunks"), (39, "jobs")])
+def test_the_table_has_at_most_as_many_columns_as_the_screen_and_few_lines_whatever_runs(width, last):
     run = Run("R", {i: job_of(i, f"connect_{'long_' * 20}{i}", {}, "logs/x.log") for i in range(2000)}, began=0.0)
     for i in range(300):
         run.change(i, RUNNING, 1.0)
     for i in range(100):
         run.change(i, FAILED, 2.0)
-    lines = table(run, Counter(run), 3.0)
-    assert len(lines) < 20 and max(map(len, lines)) <= 80
+    lines = table(run, Counter(run), 3.0, width=width)
+    assert len(lines) < 20 and max(map(len, lines)) <= width
+    assert lines[0].split()[-1] == last
     assert any("more run" in text for text in lines) and any("95 more did not succeed" in text for text in lines)
 
 

@@ -7,9 +7,11 @@ import time
 import pytest
 
 from snakefold.leftovers import Run as Noted
+from snakefold.progress.counts import Counter
 from snakefold.progress.jobs import Run, job_of
-from snakefold.progress.record import FILE
-from snakefold.progress.screen import Lines, Terminal, screen_of
+from snakefold.progress.record import FILE, read
+from snakefold.progress.screen import Drawing, Lines, Terminal, screen_of
+from snakefold.progress.table import table
 from snakefold.progress.watch import Watch
 
 MOST_S = 30
@@ -126,6 +128,28 @@ def test_a_job_in_a_queue_runs_when_it_writes_its_log(begun, tmp_path):
     assert statuses(changes, "connect a") == ["pending", "queued", "running", "aborted"]
 
 
+def test_a_submitted_job_has_a_number_and_runs_when_the_scheduler_writes_a_log(begun, tmp_path):
+    watch, _, changes = begun(local=False)
+    for i in range(3):
+        watch.put(event("job_info", jobid=i, local=False))
+    watch.put(event(None, message=f"Job 0 has been submitted with SLURM jobid 41 (log: {tmp_path}/41.log)."))
+    watch.put(event(None, message="Submitted job 1 with external jobid '42'."))
+    watch.put(event(None, message=f"Job 2 has been submitted with SLURM jobid 43 (log: {tmp_path}/43.log)."))
+    (tmp_path / "41.log").write_text("")
+    wait_until(lambda: statuses(changes, "connect a")[-1] == "running")
+    run = read(tmp_path).run
+    assert [run.jobs[i].external for i in range(3)] == ["41", "42", "43"]
+    lines = table(run, Counter(run), time.time())
+    assert any(text.startswith("  connect a (41): ") for text in lines) and "  2 wait in the queue: 42, 43" in lines
+    (tmp_path / "43.log").write_text("slurmstepd: error: CANCELLED\n")
+    why = "SLURM-job '43' failed, SLURM status is: 'CANCELLED'. Detailed failure reason unavailable"
+    watch.put(event("job_error", logging.ERROR, jobid=2, rule_msg=why))  # it had begun, but not come to its own log
+    watch.put(event("job_info", jobid=2, local=False))  # tried again, not submitted yet
+    watch.end("failed")
+    assert statuses(changes, "connect c") == ["pending", "queued", "running", "aborted", "queued", "cancelled"]
+    assert [c.external for c in changes if c.name == "connect c"] == ["", "", "43", "43", "", ""]
+
+
 def test_members_of_a_group_fail_together(begun):
     watch, _, changes = begun()
     for i in (0, 1):
@@ -176,6 +200,18 @@ def test_a_terminal_has_one_table_and_messages_above_it(begun):
     assert lines[0] == "mind the gap"
     assert [line.split()[0] for line in lines].count("phase") == 1
     assert lines[-1].startswith(watch.run.results) and "0 of 3 jobs" in lines[-1]
+
+
+def test_what_is_drawn_is_taken_away_whole_also_where_a_line_takes_more_rows(monkeypatch):
+    stream = Stream(True)
+    drawing = Drawing(stream)
+    monkeypatch.setattr(drawing, "size", lambda: (40, 6))
+    drawing.draw(["x" * 30, "\x1b[31m" + "y" * 40 + "\x1b[0m", "", "z" * 41])
+    drawing.draw(["line"] * 9)
+    assert stream.getvalue().count("\x1b[5A\x1b[J") == 1  # 1 + 1 + 1 + 2 rows
+    assert drawing.lines == ["line"] * 5  # the prompt has the sixth row
+    drawing.clear()
+    assert stream.getvalue().endswith("\x1b[5A\x1b[J")
 
 
 def rendered(text):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from flow import ROOT, WATCHED, Workflow, between, description
+from flow import HANG_S, ROOT, WATCHED, Workflow, between, description
 
 MOST_S = 30  # generous; what is measured is printed with pytest -s
 
@@ -74,7 +74,7 @@ class Heard(Workflow):
 
     def process_of(self, at_least: int) -> int:
         """Wait until so many chunks are computed, and return the process that computes the first of them."""
-        for _ in range(10 * MOST_S):
+        for _ in range(10 * HANG_S):
             lines = self.notes.read_text().splitlines() if self.notes.exists() else []
             pids = [line.split()[0] for line in lines if " chunk " in line]
             if len(pids) >= at_least:
@@ -212,11 +212,14 @@ def test_success_is_told_in_lines_and_nothing_is_lost_from_the_log_of_snakemake(
 def test_the_choice_of_another_output_stands_and_the_plug_in_can_be_chosen(flow, tmp_path):
     flow.env["PYTHONPATH"] = f"{ROOT / 'workflow'}:{flow.folder / 'installed'}"
     said = {}
-    for name, options, key in (("plug-in", ["--logger", "snakefold"], "auto"), ("quiet", ["--quiet", "rules"], "auto")):
-        flow.more = {"progress": key}
+    for name, options in (
+        ("plug-in", ["--logger", "snakefold"]),
+        ("quiet", ["--logger", "snakefold", "--quiet", "rules"]),
+    ):
         ran = flow.run("--forcerun", "gather_edges_own", *options, jobs=2)
         assert ran.code == 0, ran.output
         said[name] = ran.output
     line = re.compile(r"^\d\d:\d\d:\d\d connect gather own: success", re.M)
-    assert line.search(said["plug-in"]) and "Finished jobid" not in said["plug-in"]
+    assert len(line.findall(said["plug-in"])) == 1 and "Finished jobid" not in said["plug-in"]
+    assert said["plug-in"].count("Complete log(s)") == said["plug-in"].count("listener broken failed") == 1
     assert not line.search(said["quiet"]) and "Finished jobid" in said["quiet"]

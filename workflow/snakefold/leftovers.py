@@ -24,6 +24,7 @@ from snakefold.errors import UserError
 FROZEN = "SNAKEFOLD_PLAN"  # "<host>/<pid of the run's main process>:<file of the frozen plan>", in every job
 _RUN_ID = re.compile(r"^SLURM run ID: (\S+)$", re.MULTILINE)
 _FOLDER = ".plan/runs"
+_ANSWER_S = 60.0  # that SLURM has to answer in
 MOST_S = 120.0  # cancelled jobs have SLURM's KillWait, 30 s as a rule, to end
 
 
@@ -183,8 +184,24 @@ def _jobs(run: Run) -> list[str]:
     ).split()
 
 
+def waiting(run: Run) -> dict[str, str]:
+    """Return the SLURM jobs of a run that wait in the queue: why each does, in SLURM's words.
+
+    Raises
+    ------
+    UserError : SLURM does not answer
+    """
+    if not run.name or shutil.which("squeue") is None:
+        return {}
+    words = ("squeue", "--me", "--noheader", "--array", f"--name={run.name}", "--states=pending", "-o", "%A %r")
+    return dict(line.split(maxsplit=1) for line in _slurm(*words).splitlines())
+
+
 def _slurm(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_ANSWER_S)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{words[0]}: no answer in {_ANSWER_S:g} s") from None
     if done.returncode:
         raise UserError(f"{words[0]}: {done.stderr.strip()}")
     return done.stdout

@@ -6,6 +6,7 @@ record is kept and listeners are told. Nothing here ends a run.
 
 import contextlib
 import logging
+import logging.handlers
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from snakefold.plan import Plan
 from snakefold.progress.jobs import Job, Run, job_of
 
 PLUGIN = "snakemake_logger_plugin_snakefold"
+_SETTLE_S = 5.0
 
 _watch = None  # of this process's run
 
@@ -44,10 +46,11 @@ def begin(plan: Plan, workflow, wanted: str | None = None) -> None:
             return
         listeners = installed(logger.warning)
         noted = next(r for r in leftovers.noted(plan.results) if (r.host, r.pid) == (os.uname().nodename, os.getpid()))
+        _settle(logger)  # what was said before the run begins is shown as it was said
         cpu_s = time.thread_time() - cpu_s
         watch = Watch(run, noted, screen, listeners, local=workflow.local_exec, spent_s=cpu_s)
         _watch = handler.watch = watch
-        if handler is not getattr(sys.modules.get(PLUGIN), "chosen", None):
+        if isinstance(handler, Relay):  # Snakemake has the plug-in's already
             logger.addHandler(handler)
             if plain in logger.handlers:
                 logger.removeHandler(plain)
@@ -59,7 +62,16 @@ def end(status: str) -> None:
     """End the watch of this process's run."""
     with contextlib.suppress(Exception):
         if _watch is not None:
+            _settle(logging.getLogger("snakemake.logging"))
             _watch.end(status)
+
+
+def _settle(logger: logging.Logger) -> None:
+    """Wait until what was logged has reached the plug-ins, to which Snakemake hands it on through a queue."""
+    queues = [handler.queue for handler in logger.handlers if isinstance(handler, logging.handlers.QueueHandler)]
+    until = time.monotonic() + _SETTLE_S
+    while any(queue.unfinished_tasks for queue in queues) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 class Relay(logging.Handler):
@@ -91,24 +103,25 @@ class Relay(logging.Handler):
 
 def _handler(logger: logging.Logger, settings, wanted: str | None) -> tuple[logging.Handler, logging.Handler | None]:
     """Return a handler that can have a watch, and Snakemake's handler whose place it takes, if it takes one."""
+    quiet = {what.name for what in settings.quiet or ()} & {"ALL", "PROGRESS", "RULES"}
+    if wanted == "snakemake" or quiet or settings.verbose or settings.debug_dag:
+        return Relay(None), None
     chosen = getattr(getattr(sys.modules.get(PLUGIN), "LogHandler", None), "chosen", None)
     if chosen is not None:
         return chosen, chosen.plain
     plain = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
-    quiet = {what.name for what in settings.quiet or ()} & {"ALL", "PROGRESS", "RULES"}
-    if wanted == "snakemake" or quiet or settings.verbose or settings.debug_dag:
-        plain = None
     return Relay(plain), plain
 
 
 def jobs_of(plan: Plan, dag_jobs: Iterable) -> dict[int, Job]:
-    """Return the jobs of Snakemake's graph that are to run, by their numbers."""
+    """Return the jobs of Snakemake's graph that are to run, by their numbers, without those that only name others."""
     made, estimates = {}, estimate.jobs(plan)
     for job in dag_jobs:
+        if job.is_norun:
+            continue
         log = str(next(iter(job.log), "")).removeprefix(f"{plan.results}/")
         cost_s = estimates[log].needs.cpu_s if log in estimates else 0.0
-        if (one := job_of(job.jobid, job.rule.name, job.wildcards_dict, log, cost_s)) is not None:
-            made[one.id] = one
+        made[job.jobid] = job_of(job.jobid, job.rule.name, job.wildcards_dict, log, cost_s)
     return made
 
 

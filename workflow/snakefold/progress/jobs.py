@@ -38,7 +38,6 @@ _RULES = {
     "report": ("report", ""),
     "within_bounds": ("report", "bounds"),
 }
-TARGETS = ("all", "circuit", "validated")  # rules that do nothing
 
 
 @dataclass
@@ -57,6 +56,7 @@ class Job:
     status, since : now, and from when on (seconds since the epoch)
     began : when it began to run, the last time; None before
     seconds : how long it ran, when it has ended
+    external : its number at the scheduler that it was submitted to; "" for none
     """
 
     id: int
@@ -71,21 +71,20 @@ class Job:
     since: float = 0.0
     began: float | None = None
     seconds: float = 0.0
+    external: str = ""
 
     def become(self, status: str, at: float) -> None:
         """Change the status."""
         if status == RUNNING:
             self.began = at
         elif status in (PENDING, QUEUED):
-            self.began = None
+            self.began, self.external = None, ""
         self.seconds = at - self.began if self.began is not None and status not in OPEN else 0.0
         self.status, self.since = status, at
 
 
-def job_of(number: int, rule: str, wildcards: Mapping[str, str], log: str = "", cost_s: float = 0.0) -> Job | None:
-    """Return the job of a rule; None if the rule does nothing by itself."""
-    if rule in TARGETS:
-        return None
+def job_of(number: int, rule: str, wildcards: Mapping[str, str], log: str = "", cost_s: float = 0.0) -> Job:
+    """Return the job of a rule, which may be one of the user's own."""
     key = rule if rule in _RULES else next((k for k in _RULES if k.endswith("_") and rule.startswith(k)), "")
     phase, does = _RULES.get(key, (rule, ""))
     of = rule.removeprefix(key) if key.endswith("_") else next(iter(wildcards.values()), "")
@@ -112,6 +111,7 @@ class Change:
     at : when, seconds since the epoch
     seconds : how long the job, phase or run ran, where it has ended
     phase, rule, id, log : of a job: its phase and rule, its number in the run and its log file
+    external : of a job: its number at the scheduler that it was submitted to, as SLURM; "" for none
     results : folder of the circuit's results
     """
 
@@ -126,6 +126,7 @@ class Change:
     id: int = -1
     log: str = ""
     results: str = ""
+    external: str = ""
 
 
 @dataclass
@@ -170,7 +171,8 @@ class Run:
         numbers[was] -= 1
         numbers[status] += 1
         log = f"{self.results}/{job.log}" if job.log else ""
-        one = Change("job", job.name, status, was, at, job.seconds, job.phase, job.rule, job.id, log, self.results)
+        of = (job.phase, job.rule, job.id, log, self.results, job.external)
+        one = Change("job", job.name, status, was, at, job.seconds, *of)
         now = status_of(numbers)
         if job.began is not None:
             self._began.setdefault(job.phase, job.began)

@@ -19,7 +19,7 @@ from snakefold.progress.jobs import ABORTED, FAILED, OPEN, Job, Run
 FILE = ".plan/run.jsonl"
 VERSION = 1
 HEARTBEAT_S = 10.0
-_AS_IS = {"status", "since", "began", "seconds"}  # not in the first line: they follow from the others
+_AS_IS = {"status", "since", "began", "seconds", "external"}  # not in the first line: they follow from the others
 
 
 class Record:
@@ -41,6 +41,10 @@ class Record:
     def job(self, number: int, status: str, at: float) -> None:
         """Note a change of a job."""
         self._write([number, status, round(at, 3)])
+
+    def submitted(self, job: Job, at: float) -> None:
+        """Note a job's number at the scheduler."""
+        self._write([job.id, job.status, round(at, 3), job.external])
 
     def end(self, status: str, at: float, cpu_s: float) -> None:
         """Note the end of the run, and what it has cost to watch it."""
@@ -86,15 +90,17 @@ def read(results: str | Path) -> Recorded:
     except FileNotFoundError:
         what = "is not there: no run has begun, or this is not the folder of a circuit's results"
         raise UserError(what, where=str(path)) from None
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"cannot be read: {error!r}", where=str(path)) from None
     for line in lines[1:]:
         with contextlib.suppress(ValueError, TypeError):  # the last line may be torn
-            number, status, at, *_ = json.loads(line)
+            number, status, at, *more = json.loads(line)
             if number == "run":
                 run.state, run.ended = status, at
-            else:
-                run.change(number, status, at)
+                continue
+            run.change(number, status, at)
+            if more and number in run.jobs:
+                run.jobs[number].external = more[0]
     return Recorded(run, noted, heard)
 
 

@@ -4,19 +4,22 @@ A job that has failed is shown with the end of its log. Other warnings and error
 file has everything, as ever.
 """
 
+import contextlib
 import logging
 import os
-import shutil
+import re
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import TextIO
 
 from snakefold.progress.counts import Count, Counter
 from snakefold.progress.jobs import ABORTED, FAILED, OPEN, SUCCESS, Change, Run
-from snakefold.progress.table import line, summary, table
+from snakefold.progress.table import WIDTH, line, summary, table
 
 QUIET_S = 60.0  # after which a log says that the run goes on
 _LOG_LINES = 30  # of a failed job
+_COLOUR = re.compile(r"\x1b\[\d*m")
 
 
 class Lines:
@@ -79,6 +82,47 @@ class Lines:
         self.say(f"{run.results}: {run.state}, {summary(run, counter, now)}")
 
 
+class Drawing:
+    """Lines that are drawn anew in their place, below all that was said before.
+
+    Parameters
+    ----------
+    stream : a terminal
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.lines = stream, []
+
+    def size(self) -> tuple[int, int]:
+        """Return the terminal's columns and rows."""
+        with contextlib.suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(self.stream.fileno())
+            if columns and rows:
+                return columns, rows
+        return WIDTH, 24
+
+    def clear(self) -> list[str]:
+        """Take the lines away, and return them."""
+        lines, self.lines = self.lines, []
+        if lines:
+            self.stream.write(f"\x1b[{self._rows(lines)}A\x1b[J")
+        return lines
+
+    def draw(self, lines: list[str]) -> None:
+        """Draw lines in place of those before; of more than the terminal has rows for, the last."""
+        self.clear()
+        while lines and self._rows(lines) >= self.size()[1]:
+            lines = lines[1:]
+        self.lines = lines
+        self.stream.write("".join(f"{text}\n" for text in lines))
+        self.stream.flush()
+
+    def _rows(self, lines: list[str]) -> int:
+        """Return how many rows lines take: a long one, as with the name of a log, goes over several."""
+        columns = self.size()[0]
+        return sum(max(ceil(len(_COLOUR.sub("", text)) / columns), 1) for text in lines)
+
+
 class Terminal(Lines):
     """The table, below all that was said before.
 
@@ -92,19 +136,19 @@ class Terminal(Lines):
 
     def __init__(self, handler: logging.Handler, stream: TextIO, *, logs: bool = True, colour: bool = False):
         super().__init__(handler, stream, logs=logs)
-        self.colour, self._drawn = colour, []
+        self.colour, self._drawing = colour, Drawing(stream)
 
     def message(self, record: logging.LogRecord) -> None:
         """Show a message of Snakemake's above the table."""
-        drawn = self._cleared()
+        drawn = self._drawing.clear()
         super().message(record)
-        self._draw(drawn)
+        self._drawing.draw(drawn)
 
     def say(self, text: str) -> None:
         """Show a line above the table."""
-        drawn = self._cleared()
+        drawn = self._drawing.clear()
         super().say(text)
-        self._draw(drawn)
+        self._drawing.draw(drawn)
 
     def changed(self, changes: list[Change], run: Run, counter: Counter, done: Callable[[], str]) -> None:
         """Show the jobs that have failed; the table shows the rest."""
@@ -115,28 +159,15 @@ class Terminal(Lines):
 
     def refresh(self, run: Run, counter: Counter, now: float) -> None:
         """Draw the table."""
-        columns, rows = shutil.get_terminal_size()
-        lines = table(run, counter, now, colour=self.colour, width=max(columns - 1, 20))
-        lines += [] if run.ended else [summary(run, counter, now)]
-        self._cleared()
-        self._draw(lines[-max(rows - 1, 1) :])
+        width = max(self._drawing.size()[0] - 1, 20)
+        lines = table(run, counter, now, colour=self.colour, width=width)
+        self._drawing.draw(lines if run.ended else [*lines, summary(run, counter, now)])
 
     def end(self, run: Run, counter: Counter, now: float) -> None:
         """Draw the table for the last time, and leave it."""
         self.refresh(run, counter, now)
-        self._drawn = []
+        self._drawing.lines = []
         super().end(run, counter, now)
-
-    def _cleared(self) -> list[str]:
-        drawn, self._drawn = self._drawn, []
-        if drawn:
-            self.stream.write(f"\x1b[{len(drawn)}A\x1b[J")
-        return drawn
-
-    def _draw(self, lines: list[str]) -> None:
-        self._drawn = lines
-        self.stream.write("".join(f"{text}\n" for text in lines))
-        self.stream.flush()
 
 
 def screen_of(

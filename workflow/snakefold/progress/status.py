@@ -4,44 +4,49 @@ import contextlib
 import os
 import sys
 import time
+from collections import Counter as Counted
 
 from snakefold import leftovers
 from snakefold.errors import UserError
 from snakefold.progress.counts import Counter
-from snakefold.progress.jobs import Run
+from snakefold.progress.jobs import QUEUED, Run
 from snakefold.progress.record import HEARTBEAT_S, Recorded, ended, read
-from snakefold.progress.table import duration, summary, table
+from snakefold.progress.screen import QUIET_S, Drawing
+from snakefold.progress.table import WIDTH, duration, summary, table
 
 SILENT_S = 6 * HEARTBEAT_S + 60  # NFS may show a file a minute late
 EVERY_S = 2.0
 
 
-def status(results: str, *, colour: bool | None = None) -> list[str]:
-    """Return lines that say what a run does, or how the last one ended.
+def status(results: str) -> list[str]:
+    """Return lines that say what a run does, or how the last one ended, for the terminal or file that is printed to.
 
     Raises
     ------
     UserError : no run has begun there
     """
-    if colour is None:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return _lines(read(results), colour=colour)
+    return _lines(read(results))
 
 
 def follow(results: str) -> None:
     """Print the status until the run ends; on a terminal in one place, else a table every minute."""
-    drawn, terminal = 0, sys.stdout.isatty()
+    drawing = Drawing(sys.stdout) if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else None
     while True:
-        recorded = read(results)
-        lines = status(results)
-        print((f"\x1b[{drawn}A\x1b[J" if drawn else "") + "\n".join(lines), flush=True)
-        if ended(recorded.run) or _lives(recorded) is False:
+        began, recorded = time.monotonic(), read(results)
+        goes_on = not ended(recorded.run) and _lives(recorded) is not False
+        lines = _lines(recorded)
+        if drawing and goes_on:
+            drawing.draw(lines)
+        else:
+            if drawing:
+                drawing.clear()
+            print(*lines, sep="\n", flush=True)
+        if not goes_on:
             return
-        drawn = len(lines) if terminal else 0
-        time.sleep(EVERY_S if terminal else 60.0)
+        time.sleep(max(EVERY_S, 10 * (time.monotonic() - began)) if drawing else QUIET_S)
 
 
-def _lines(recorded: Recorded, *, colour: bool) -> list[str]:
+def _lines(recorded: Recorded) -> list[str]:
     run, noted, now = recorded.run, recorded.noted, time.time()
     of, began = f"{run.results}: ", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.began))
     lives = _lives(recorded)
@@ -49,15 +54,17 @@ def _lines(recorded: Recorded, *, colour: bool) -> list[str]:
         when = time.strftime("%H:%M:%S", time.localtime(run.ended))
         said = [f"{of}{run.state} at {when}; begun {began}"]
     elif lives:
-        said = [f"{of}running on {noted.host}, process {noted.pid}; begun {began}"]
+        said = [f"{of}running on {noted.host}, process {noted.pid}; begun {began}", *_why_queued(run, noted)]
     elif lives is None:
         ago = duration(now - recorded.heard)
         said = [f"{of}not heard of for {ago}; begun {began}", f"  on {noted.host}, process {noted.pid}: see there"]
     else:
         said = [f"{of}was killed after {duration(recorded.heard - run.began)}; begun {began}", *_left(run, noted)]
         run.end("aborted", recorded.heard)
-    counter = Counter(run)
-    return [*said, "", *table(run, counter, now, colour=colour), summary(run, counter, now)]
+    counter, terminal = Counter(run), sys.stdout.isatty()
+    colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    width = max(Drawing(sys.stdout).size()[0] - 1, 20) if terminal else WIDTH
+    return [*said, "", *table(run, counter, now, colour=colour, width=width), summary(run, counter, now)]
 
 
 def _lives(recorded: Recorded) -> bool | None:
@@ -66,6 +73,19 @@ def _lives(recorded: Recorded) -> bool | None:
     if lives is None and time.time() - recorded.heard < SILENT_S:
         return True
     return lives
+
+
+def _why_queued(run: Run, noted: leftovers.Run) -> list[str]:
+    queued = [job.external for job in run.jobs.values() if job.status == QUEUED and job.external]
+    if not queued:
+        return []
+    try:
+        why = leftovers.waiting(noted)
+    except UserError as error:
+        return [f"  {error}"]
+    reasons = Counted(why[number] for number in queued if number in why).most_common()
+    words = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+    return [f"  in SLURM's queue for: {words}"] if words else []
 
 
 def _left(run: Run, noted: leftovers.Run) -> list[str]:

@@ -8,6 +8,8 @@ from snakefold.progress.jobs import ABORTED, FAILED, OPEN, QUEUED, RUNNING, SUCC
 
 WIDTH = 80
 _BESIDE_S = 0.7  # that a job takes beside its process: Snakemake, its shell
+_FORMS = ("{:<9}", " {:<9}", " {:>11}", " {:>11}", "  {}")
+_CHUNKS_AT, _MADE_AT = 43, 70  # columns of the screen
 _MOST_RUNNING = 3
 _MOST_FAILED = 5
 _RED, _GREEN, _BLUE, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
@@ -21,9 +23,10 @@ def table(run: Run, counter: Counter, now: float, *, colour: bool = False, width
     ----------
     now : seconds since the epoch
     colour : whether statuses have one
-    width : that no line exceeds
+    width : that no line exceeds, but for names of logs; columns for which it leaves no room are left out
     """
-    lines = [f"{'phase':<9} {'status':<9} {'jobs':>11} {'chunks':>11}  made"]
+    shown = slice(5 if width >= _MADE_AT else 4 if width >= _CHUNKS_AT else 3)
+    lines = [_row(["phase", "status", "jobs", "chunks", "made"][shown])[:width]]
     for phase, jobs in run.phases().items():
         numbers, status = run.numbers(phase), run.status(phase)
         count = counter.of_phase(phase, jobs)
@@ -31,11 +34,15 @@ def table(run: Run, counter: Counter, now: float, *, colour: bool = False, width
         jobs_done = f"{numbers[SUCCESS]:,}/{len(jobs):,}"
         if status == SUCCESS:
             count.wanted = None  # it was an expectation
-        text = f"{phase:<9} {status:<9} {jobs_done:>11} {chunks:>11}  {_made(phase, count)}".rstrip()[:width]
+        text = _row([phase[:9], status, jobs_done, chunks, _made(phase, count)][shown])[:width]
         if colour and status in _COLOURS:
             text = text[:10] + _COLOURS[status] + text[10:19] + _PLAIN + text[19:]
         lines.append(text)
     return [*lines, *_running(run, counter, now, width), *_failed(run, colour, width)]
+
+
+def _row(columns: list[str]) -> str:
+    return "".join(form.format(text) for text, form in zip(columns, _FORMS, strict=False)).rstrip()
 
 
 def summary(run: Run, counter: Counter, now: float) -> str:
@@ -50,11 +57,18 @@ def summary(run: Run, counter: Counter, now: float) -> str:
 
 def _running(run: Run, counter: Counter, now: float, width: int) -> list[str]:
     jobs = sorted((job for job in run.jobs.values() if job.status == RUNNING), key=lambda job: job.since)
-    lines = [f"  {job.name}: {_of_job(job, counter, now)}"[:width] for job in jobs[:_MOST_RUNNING]]
-    n_queued = sum(job.status == QUEUED for job in run.jobs.values())
-    more = [f"{len(jobs) - _MOST_RUNNING} more run"] if len(jobs) > _MOST_RUNNING else []
-    more += [f"{n_queued} wait in the queue"] if n_queued else []
-    return lines + ([f"  {', '.join(more)}"] if more else [])
+    lines = [f"  {_named(job)}: {_of_job(job, counter, now)}"[:width] for job in jobs[:_MOST_RUNNING]]
+    more = [f"  {len(jobs) - _MOST_RUNNING} more run"] if len(jobs) > _MOST_RUNNING else []
+    queued = [job for job in run.jobs.values() if job.status == QUEUED]
+    if queued:
+        numbers = ", ".join(job.external for job in queued if job.external)
+        text = f"  {len(queued)} wait in the queue{f': {numbers}' if numbers else ''}"
+        more.append(text if len(text) <= width else f"{text[: width - 4]} ...")
+    return lines + more
+
+
+def _named(job: Job) -> str:
+    return f"{job.name} ({job.external})" if job.external else job.name
 
 
 def _of_job(job: Job, counter: Counter, now: float) -> str:
@@ -71,7 +85,7 @@ def _failed(run: Run, colour: bool, width: int) -> list[str]:
     red, plain = (_RED, _PLAIN) if colour else ("", "")
     lines = []
     for job in jobs[:_MOST_FAILED]:
-        lines.append(f"{red}{f'  {job.name}: {job.status}'[:width]}{plain}")
+        lines.append(f"{red}{f'  {_named(job)}: {job.status}'[:width]}{plain}")
         if job.log:
             lines.append(f"    {run.results}/{job.log}")
     if len(jobs) > _MOST_FAILED:

@@ -7,9 +7,11 @@ disk, that is told once and the rest goes on; what is not shown any more is then
 import contextlib
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from snakefold.leftovers import Run as Noted
@@ -37,6 +39,11 @@ LOOK_S = 1.0  # between looks whether queued jobs have begun
 PATIENCE_S = 15.0  # that the end of a run waits for the watch
 _ENDED = ("error: told to end", "KeyboardInterrupt")
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing")  # Snakemake, when told to
+_SUBMITTED = (  # what Snakemake's executors say: for SLURM, and for other schedulers
+    re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<external>\S+) \(log: (?P<log>.*)\)\.$"),
+    re.compile(r"Submitted job (?P<job>\d+) with external jobid '(?P<external>.*)'\.(?P<log>)$"),
+)
+_KILLED = re.compile(r"SLURM status is: '(CANCELLED|TIMEOUT|OUT_OF_MEMORY|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE)")
 _EMPTY = "For further error details see the cluster/cloud log"
 _SAID = ("cost: ", "Traceback (most recent call last)", "error: ", "usage: ")
 
@@ -69,7 +76,7 @@ class Watch:
         self.counter, self.record = Counter(run), Record(run, noted)
         self.audience = Audience(listeners, self._tell)
         self._items: queue.SimpleQueue[tuple] = queue.SimpleQueue()
-        self._logs: dict[int, int] = {}  # queued job -> when its log was last written, before
+        self._logs: dict[int, dict[str, int]] = {}  # queued job -> logs, and when they were last written, before
         first = 0.0 if screen and screen.at_once else time.monotonic() + (screen.every_s if screen else 0.0)
         self._next = {"look": 0.0, "beat": 0.0, "screen": first, "summary": 0.0}
         self._lost: set[str] = set()  # of "recorded", "shown"
@@ -110,9 +117,14 @@ class Watch:
                 self._look_around()
             elif isinstance(item[1], str):
                 self._end(*item)
+            elif callable(item[1]):
+                item[1]()
             else:
                 self._take(*item)
         self.audience.close()
+        while not self._items.empty():
+            if callable(say := self._items.get()[1]):
+                say()
 
     def _pause(self) -> float:
         steps = ["beat", "screen", *(["look"] if self._logs else [])]
@@ -170,6 +182,8 @@ class Watch:
         known = event in ("job_error", "group_error") or (event == "error" and "CalledProcessError" in str(record.msg))
         text = "" if event else str(record.msg)
         self._stopped = self._stopped or text.startswith(_STOPPED)
+        for said in filter(None, (pattern.match(text) for pattern in _SUBMITTED)):
+            self._submit(int(said["job"]), said["external"], said["log"], at)
         wanted = event == "shellcmd" or text.startswith((*_STOPPED, "Trying to restart"))  # commands: with -p
         if wanted or (record.levelno >= logging.WARNING and not known):
             self._try("shown", lambda screen: screen.message(record))
@@ -180,17 +194,25 @@ class Watch:
     def _begin(self, number: int, status: str, at: float) -> None:
         job = self.run.jobs.get(number)
         if job is not None and status == QUEUED:
-            self._logs[number] = _written(self._log(job))
+            self._logs[number] = {self._log(job): _written(self._log(job))}
         self._change(number, status, at)
+
+    def _submit(self, number: int, external: str, log: str, at: float) -> None:
+        """Take note that a scheduler has a job, which writes a log of its own when it starts it."""
+        job = self.run.jobs.get(number)
+        if job is not None and number in self._logs:
+            job.external, self._logs[number][log] = external, 0
+            self._try("recorded", lambda record: record.submitted(job, at))
 
     def _fail(self, number: int, at: float, message: str) -> None:
         job = self.run.jobs.get(number)
         if job is None:
             return
-        if number in self._logs and _written(self._log(job)) == self._logs[number]:
+        if number in self._logs and not self._has_begun(number):
             self._change(number, CANCELLED, at)
         else:
-            self._ends(number, ABORTED if _was_killed(self._log(job)) else FAILED, at)
+            killed = _KILLED.search(message) or _was_killed(self._log(job))
+            self._ends(number, ABORTED if killed else FAILED, at)
         said = "" if message.startswith(_EMPTY) else message
         self._try("shown", lambda screen: screen.why(said, self._log(job)))
 
@@ -200,13 +222,16 @@ class Watch:
         self._change(number, status, at)
 
     def _look(self) -> None:
-        """Look which queued jobs have begun: they write their logs."""
-        for number, before in list(self._logs.items()):
-            if _written(self._log(self.run.jobs[number])) != before:
+        """Look which queued jobs have begun."""
+        for number in list(self._logs):
+            if self._has_begun(number):
                 self._change(number, RUNNING, time.time())
 
     def _log(self, job: Job) -> str:
         return f"{self.run.results}/{job.log}" if job.log else ""
+
+    def _has_begun(self, number: int) -> bool:
+        return any(_written(log) != before for log, before in self._logs[number].items())
 
     def _change(self, number: int, status: str, at: float) -> None:
         if status != QUEUED:
@@ -230,7 +255,9 @@ class Watch:
         return "".join(text)
 
     def _tell(self, text: str) -> None:
-        if self.screen:
+        if threading.current_thread() is not self._thread:  # a listener's; this one alone draws
+            self._items.put((time.time(), partial(self._tell, text)))
+        elif self.screen:
             self.screen.say(f"warning: {text}")
         else:
             logging.getLogger("snakemake.logging").warning(text)
