@@ -393,6 +393,8 @@ def test_a_cycle_across_files_is_found_however_the_files_are_spelled(read, tmp_p
         ("a: {$ref: 3}\n", "a reference should be: file#/pointer (got: 3)"),
         ("a: {$import: 3}\n", "$import should be"),
         ('a: {$import: {ref: "#/b", values: [z]}}\nb: {x: 1}\n', 'no key "z"'),
+        ('{a: {$import: {ref: "#/b", values: [z]}}, b: {$ref: "#/x"}}\n', 'nothing at "x"'),
+        ("a: {$import: {ref: nowhere.yaml#/b, values: [y, z]}}\n", "nowhere.yaml: cannot be read"),
         ('a: {$import: {ref: "#/b", values: [xx1]}}\nb: {xx: 1}\n', 'did you mean "xx"?'),
     ],
 )

@@ -54,14 +54,15 @@ def test_a_project_has_its_circuit_and_names_it(tmp_path, template):
 
 @pytest.mark.parametrize("tools", [True, False])
 def test_the_cerebellum_has_its_package_and_a_model_that_can_be_had(tmp_path, monkeypatch, packages, tools):
-    monkeypatch.setattr(compilation, "can_compile", lambda: tools)
+    monkeypatch.setattr(compilation, "what_is_missing", lambda: "" if tools else "no make")
     ran = init(tmp_path / "mine", "--template", "cerebellum")
     assert ran.exit_code == 0, ran.output
     circuit = "cortex_in_vitro" if tools else "cortex_in_vitro_built_in"
-    assert ran.stderr == (
-        "" if tools else "warning: models in NESTML cannot be compiled here; it has a built-in model of NEST instead\n"
+    assert ran.stderr.startswith(
+        "" if tools else "warning: models in NESTML cannot be compiled: no make;\n  the circuit has"
     )
-    assert "pip" not in ran.stdout and ran.stdout.endswith(f"mine/results/{circuit}/report.html\n")
+    assert bool(ran.stderr) != tools and max(map(len, ran.stderr.splitlines()), default=0) <= 80
+    assert "pip" not in ran.stdout and f"\nThen open results/{circuit}/report.html" in ran.stdout
     keys = yaml.safe_load((tmp_path / "mine/config/config.yaml").read_text())
     assert keys["circuit"] == f"circuits/{circuit}.yaml"
     there = {p.name for p in (tmp_path / "mine/circuits").iterdir()}
@@ -78,21 +79,29 @@ def test_the_cerebellum_has_its_package_and_a_model_that_can_be_had(tmp_path, mo
     assert kept == {"cortex_in_vitro.yaml", "cortex_in_vitro_built_in.yaml"}
 
 
-def test_models_can_be_compiled_where_all_tools_are(tmp_path, monkeypatch):
+def test_what_compiling_lacks_is_told_with_where_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    for tool in ("c++", "cmake", "make"):
-        assert not compilation.can_compile()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # tools of its environment are found, too
+    nestml = "pip install 'snakefold[nestml]'"
+    for tool, wanted in {
+        "make": "c++, make, cmake not found (Debian: apt install g++ make cmake)",
+        "c++": "c++, cmake not found (Debian: apt install g++ cmake)",
+        "cmake": f"cmake not found (Debian: apt install cmake, or {nestml})",
+    }.items():
+        assert compilation.what_is_missing() == wanted
         (tmp_path / tool).touch(mode=0o755)
-    assert compilation.can_compile()
+    assert compilation.what_is_missing() == ""
     monkeypatch.setattr(compilation, "has_nestml", lambda: False)
-    assert not compilation.can_compile()
+    assert compilation.what_is_missing() == f"NESTML is not installed ({nestml})"
+    (tmp_path / "cmake").unlink()
+    assert compilation.what_is_missing() == f"NESTML is not installed ({nestml})", "which brings cmake"
 
 
 def test_without_a_network_the_command_that_gets_the_package_comes_first(tmp_path, monkeypatch, packages):
     links = os.environ["PIP_FIND_LINKS"]
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     ran = init(tmp_path / "mine", "--template", "cerebellum")
-    assert ran.exit_code == 0 and "could not be installed into circuits/: ERROR: No matching distribution" in ran.stderr
+    assert ran.exit_code == 0 and "could not be installed into circuits/:\n  ERROR: No matching" in ran.stderr
     command = re.search(r"^  cd .+\n  (python -m pip .+)\n  snakemake -c all$", ran.stdout, re.MULTILINE)[1]
     assert f"```\n{command}\n```" in (tmp_path / "mine/README.md").read_text()
     environment = os.environ | {"PIP_FIND_LINKS": links}
@@ -127,15 +136,39 @@ def test_profiles_can_be_edited_where_the_installed_ones_cannot(tmp_path, monkey
 
 def test_what_is_printed_is_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/snakemake").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     told = init("my circuit").stdout
-    assert "\n  cd 'my circuit'\n  snakemake -c all\n" in told
-    assert told.endswith("The report will be my circuit/results/two_layers/report.html\n")
+    assert "To run it (about a minute):\n\n  cd 'my circuit'\n  snakemake -c all\n\nThen open results/two_l" in told
     assert max(map(len, told.splitlines())) <= 80
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     told = init(".", "--template", "microcircuit").stdout
-    assert "cd " not in told and "results/microcircuit/report.html" in told
+    assert "cd " not in told and "open results/microcircuit/report.html" in told
     assert (tmp_path / "here/README.md").read_text().startswith("# here\n")
+    told = init("--", "-x").stdout
+    assert "\n  cd ./-x\n" in told
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_where_snakemake_is_not_that_of_the_environment_it_is_to_be_activated(tmp_path, monkeypatch, other):
+    own, elsewhere = tmp_path / "the env/bin", tmp_path / "elsewhere"
+    for folder in (own, elsewhere):
+        folder.mkdir(parents=True)
+    (own / "activate").write_text(f"PATH='{own}:/usr/bin:/bin'\n")
+    (own / "snakemake").write_text("#!/bin/sh\necho run in $PWD, $*\n")
+    (own / "snakemake").chmod(0o755)
+    if other:
+        (elsewhere / "snakemake").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(elsewhere))
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^  (.+)$", init("mine").stdout, re.MULTILINE)
+    assert commands == [f". '{own}/activate'", "cd mine", "snakemake -c all"]
+    ran = subprocess.run(["/bin/sh", "-c", " && ".join(commands)], capture_output=True, text=True)
+    assert ran.stdout == f"run in {tmp_path}/mine, -c all\n", ran.stderr
 
 
 @pytest.mark.parametrize("there", [".git", "notes.txt"])
@@ -155,13 +188,24 @@ def test_an_unknown_template_is_told_with_those_that_there_are(tmp_path):
     assert 'no template "two_layer"; did you mean "two_layers"? (templates: two_layers, microcircuit' in ran.stderr
 
 
-@pytest.mark.parametrize("name", ["file", "file/below", "/proc/nowhere"])
-def test_a_folder_that_cannot_be_is_told(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    "name, what",
+    [
+        ("file", "is a file"),
+        ("file/below", "or above it"),
+        ("/proc/nowhere", "cannot be"),
+        ("link", "leads nowhere"),
+        ("", "."),
+    ],
+)
+def test_a_folder_that_cannot_be_is_told(tmp_path, monkeypatch, name, what):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("mine")
+    Path("link").symlink_to("nowhere")
     ran = init(name)
-    assert ran.exit_code == 1 and ran.stderr.startswith(f"{name}: ") and "Traceback" not in ran.output
-    assert everything(tmp_path) == ["file"] and Path("file").read_text() == "mine"
+    assert ran.exit_code == 1 and ran.stderr.startswith(f"{name or 'DIR'}: ") and what in ran.stderr
+    assert "Traceback" not in ran.output
+    assert everything(tmp_path) == ["file", "link"] and Path("file").read_text() == "mine"
 
 
 @pytest.mark.parametrize("existed", [True, False])

@@ -32,19 +32,16 @@ def init(debug: bool, folder: str, template: str) -> None:
     DIR is a new folder, or an empty one. Whatever is in it is explained in its README.md, and can be edited.
     """
     with _mistakes_shown(debug, ending="; nothing was written"):
-        import shlex
-
         from snakefold.project import create
 
         made = create(folder, template)
         for note in made.notes:
             click.echo(f"warning: {note}", err=True)
-        click.echo(f"{folder}: a project with {made.circuit}\nIts README.md says what each file is. To run it:\n")
-        go = "" if Path(folder).samefile(".") else f"cd {shlex.quote(folder)}"
-        for command in filter(None, (go, made.first, "snakemake -c all")):
+        click.echo(f"{folder}: a project with {made.circuit}")
+        click.echo(f"Its README.md says what each file is. To run it ({made.takes}):\n")
+        for command in made.commands:
             click.echo(f"  {command}")
-        report = Path(folder, "results", made.circuit.stem, "report.html")
-        click.echo(f"\nThe report will be {report}")
+        click.echo(f"\nThen open {Path('results', made.circuit.stem, 'report.html')} in a browser.")
 
 
 @main.command()

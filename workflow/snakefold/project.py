@@ -6,6 +6,7 @@ needs no change. Copied is what a user edits: a circuit, the workflow's keys and
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,10 +47,19 @@ class Template:
 
 @dataclass(frozen=True)
 class Made:
-    """A project: its circuit, relative to its folder, a command that is to come first, and what else to know."""
+    """A project.
+
+    Attributes
+    ----------
+    circuit : its file, relative to the folder of the project
+    takes : how long it takes
+    commands : what one types to run it, from where the project was made
+    notes : what else to know
+    """
 
     circuit: Path
-    first: str = ""
+    takes: str
+    commands: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -85,6 +95,8 @@ def create(folder: str, name: str = "two_layers") -> Made:
     ------
     UserError : no such template, the folder is not empty, or it cannot be written; nothing is left behind
     """
+    if not folder:  # which would be the folder one is in, as of a variable that is not set
+        raise UserError("should be: the name of a folder; . is this one", where="DIR")
     if name not in TEMPLATES:
         known = f"{did_you_mean(name, TEMPLATES)} (templates: {listed(TEMPLATES)})"
         raise UserError(f'no template "{name}"{known}', where="--template")
@@ -104,6 +116,10 @@ def create(folder: str, name: str = "two_layers") -> Made:
             raise
     except NotADirectoryError as error:
         raise UserError("should be: a folder (there is a file of that name, or above it)", where=folder) from error
+    except FileExistsError as error:
+        raise UserError(
+            "should be: a folder (there is a link of that name that leads nowhere)", where=folder
+        ) from error
     except OSError as error:
         raise UserError(f"cannot be written: {error.strerror or error}", where=folder) from error
 
@@ -118,9 +134,10 @@ def _empty(folder: Path) -> None:
 
 def _filled(there: Path, template: Template) -> Made:
     circuit, notes = template.circuit, []
-    if template.built_in and not _can_compile():
+    if template.built_in and (obstacle := _obstacle()):
         circuit = template.built_in
-        notes.append("models in NESTML cannot be compiled here; it has a built-in model of NEST instead")
+        instead = "the circuit has a built-in model of NEST instead; see its README.md"
+        notes.append(f"models in NESTML cannot be compiled: {obstacle};\n  {instead}")
     for file, text in _written(there, template, CIRCUITS / circuit.name):
         (there / file).parent.mkdir(exist_ok=True)
         (there / file).write_text(text, encoding="utf-8")
@@ -132,17 +149,32 @@ def _filled(there: Path, template: Template) -> Made:
             copy.chmod(copy.stat().st_mode | 0o111)
     # `--profile slurm` looks in the folder slurm, not in profiles/slurm
     (there / "slurm").symlink_to("profiles/slurm")
-    first = ""
+    commands = [_activation(), "" if there.samefile(".") else f"cd {shlex.quote(_as_operand(there))}"]
     if template.package and (why := _fetched(there, template.package)):
-        first = fetching(template.package)
-        notes.append(f"{template.package} could not be installed into circuits/: {why}")
-    return Made(CIRCUITS / circuit.name, first, tuple(notes))
+        commands.append(fetching(template.package))
+        notes.append(f"{template.package} could not be installed into {CIRCUITS}/:\n  {why}")
+    commands.append("snakemake -c all")
+    return Made(CIRCUITS / circuit.name, template.takes, tuple(filter(None, commands)), tuple(notes))
 
 
-def _can_compile() -> bool:
-    from snakefold.nest.compilation import can_compile
+def _obstacle() -> str:
+    from snakefold.nest.compilation import what_is_missing
 
-    return can_compile()
+    return what_is_missing()
+
+
+def _activation() -> str:
+    """Return the command that puts the environment of this Python on the PATH, where it is not; or nothing."""
+    own = Path(sys.executable).parent
+    found = shutil.which("snakemake")
+    if (found and Path(found).parent.samefile(own)) or not (own / "activate").is_file():
+        return ""
+    return f". {shlex.quote(str(own / 'activate'))}"
+
+
+def _as_operand(path: Path) -> str:
+    """Return a path so that no command takes it for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def fetching(package: str) -> str:

@@ -157,14 +157,15 @@ class _Resolver:
             return
         target = self._target(order["ref"], mark, at, open_nodes)
         for key in keys:
-            if not isinstance(key, str) or key not in target:
-                self._mistake(mark, f'$import: no key "{key}" in {order["ref"]}{did_you_mean(key, target)}')
-            else:
+            if isinstance(key, str) and key in target:
                 result.put(key, target[key], target.marks[key])
+            elif not target.failed:  # else it may be in what could not be read, which is told
+                self._mistake(mark, f'$import: no key "{key}" in {order["ref"]}{did_you_mean(key, target)}')
 
     def _target(self, ref, mark, at, open_nodes) -> Mapping:
         """Return the resolved mapping that a reference points to; an empty one after a mistake."""
         nothing = Mapping(mark)
+        nothing.failed = True
         if not isinstance(ref, str):
             self._mistake(mark, f"a reference should be: file#/pointer (got: {ref!r})")
             return nothing

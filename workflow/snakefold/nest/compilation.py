@@ -98,10 +98,9 @@ def compile_module(slice_file: str | Path, source: str | Path, output: str | Pat
     models = models_in(source.read_text(encoding="utf-8"))
     if wrong := list(faults(models)):
         raise UserError(Mistake(message, where=f"{source}:{line}") for line, message in wrong)
-    if not has_nestml():
-        raise UserError(f"NESTML is not installed, which compiles it; {EXTRA}", where=str(source))
+    if obstacle := what_is_missing():
+        raise UserError(f"cannot be compiled: {obstacle}", where=str(source))
     with _own_environment(), tempfile.TemporaryDirectory(prefix="snakefold-module-") as name:
-        _check_tools(source)
         folder = Path(name)
         shutil.copyfile(source, folder / "models.nestml")
         module = Path(output).stem
@@ -123,22 +122,19 @@ def _own_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def can_compile() -> bool:
-    """Return whether models in NESTML can be compiled here, as far as tools tell."""
+def what_is_missing() -> str:
+    """Return what compiling models in NESTML lacks here, as far as tools tell, and how to get it; or nothing."""
     with _own_environment():
-        return has_nestml() and not _missing_tools()
-
-
-def _missing_tools() -> list[str]:
-    return [tool for tool in _TOOLS if shutil.which(tool) is None]
-
-
-def _check_tools(source: Path) -> None:
-    if missing := _missing_tools():
+        missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    lacks = []
+    if not has_nestml():
+        lacks.append(f"NESTML is not installed ({EXTRA})")
+        missing = [tool for tool in missing if tool != "cmake"]  # which comes with it
+    if missing:
         packages = " ".join(_TOOLS[tool] for tool in missing)
         also = f", or {EXTRA}" if missing == ["cmake"] else ""
-        what = f"cannot be compiled: {listed(missing)} not found; install them (Debian: apt install {packages}{also})"
-        raise UserError(what, where=str(source))
+        lacks.append(f"{listed(missing)} not found (Debian: apt install {packages}{also})")
+    return "; ".join(lacks)
 
 
 # NESTML
