@@ -2,6 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from descriptions import plan_of, small
+from snakefold import estimate
 from snakefold.progress.attach import jobs_of
 from snakefold.progress.jobs import (
     ABORTED,
@@ -58,13 +60,25 @@ def test_every_rule_of_the_workflow_has_a_phase():
     assert {job.phase for job in jobs} == {*PHASES, "circuit", "validated"}  # these two do nothing
 
 
-def test_rules_of_the_users_own_are_phases_and_those_that_do_nothing_are_no_jobs():
-    def job(number, rule, is_norun):
-        rule = SimpleNamespace(name=rule)
-        return SimpleNamespace(jobid=number, rule=rule, wildcards_dict={}, log=["R/x.log"], is_norun=is_norun)
+def test_rules_of_the_users_own_are_phases_and_those_that_do_nothing_are_no_jobs(tmp_path):
+    plan = plan_of(tmp_path, small())
 
-    jobs = jobs_of(SimpleNamespace(results="R"), [job(4, "figures", False), job(5, "project", True)])
-    assert [(n, j.id, j.phase, j.name, j.log) for n, j in jobs.items()] == [(4, 4, "figures", "figures", "x.log")]
+    def job(number, rule, log, is_norun=False):
+        rule, log = SimpleNamespace(name=rule), [f"{plan.results}/{log}"]
+        return SimpleNamespace(jobid=number, rule=rule, wildcards_dict={}, log=log, is_norun=is_norun)
+
+    own, nothing, known = (
+        job(4, "figures", "x.log"),
+        job(5, "project", "", True),
+        job(6, "report", "logs/report/report.log"),
+    )
+    jobs = jobs_of(plan, [own, nothing, known])
+    assert [(n, j.id, j.phase, j.name) for n, j in jobs.items()] == [
+        (4, 4, "figures", "figures"),
+        (6, 6, "report", "report"),
+    ]
+    assert (jobs[4].log, jobs[4].cost_s) == ("x.log", 0)
+    assert jobs[6].cost_s == estimate.jobs(plan)["logs/report/report.log"].needs.cpu_s > 0
 
 
 @pytest.mark.parametrize(
