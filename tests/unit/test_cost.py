@@ -85,6 +85,7 @@ def test_benchmarks_tell_times_and_logs_the_rest_with_the_attempts_that_failed(r
         "connect/own.1.tsv": "9.0\t0:00:09\t90\t200\t8.0\n",
         "build/connect/own.tsv": "0.1\t0:00:00\tNA\tNA\tNA\n",
         "build/place/low.tsv": "",
+        "build/morphology/cell.tsv": "0.5\t0:00:00\t60\t200\t0.5\n",
         "validate/lone.tsv": "2.5\t0:00:02\t70\t200\t1.5\n",
     }.items():
         (results / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,8 @@ def test_benchmarks_tell_times_and_logs_the_rest_with_the_attempts_that_failed(r
     found = cost.of_benchmarks(results, {"connect": 2, "simulate": 1})
     connect, lost = Cost(2, 5.0, 200, 9.0, failed=2), Cost(failed=1)
     build, lone = Cost(1, 0.25, 45, 0.1), Cost(1, 1.5, 70, 2.5)
-    assert found == {"build": build, "connect": connect, "simulate": lost, "validate": lone}
+    cell = Cost(1, 0.5, 60, 0.5)
+    assert found == {"build": build, "build_morphology": cell, "connect": connect, "simulate": lost, "validate": lone}
     assert cost.of_benchmarks(results / "nowhere") == {}
 
 

@@ -28,7 +28,7 @@ def test_what_is_read_is_what_was_written(record, tmp_path):
     assert ended(read(tmp_path).run) and read(tmp_path).run.ended == 104.0
 
 
-def test_failures_are_counted_by_phase_over_all_attempts(record, tmp_path):
+def test_failures_are_counted_by_rule_over_all_attempts(record, tmp_path):
     assert failures(tmp_path / "nowhere") == {}
     for change in (RUNNING, FAILED, PENDING, RUNNING, ABORTED, PENDING, RUNNING, SUCCESS):
         record.job(0, change, 101.0)

@@ -119,7 +119,7 @@ def test_a_job_in_a_queue_runs_when_it_writes_its_log(begun, tmp_path):
     wait_until(lambda: statuses(changes, "connect c") == ["pending", "queued"])
     assert [c.status for c in changes if c.what == "phase"] == ["pending", "queued"]
     (tmp_path / "logs/a.log").write_text("begun")
-    wait_until(lambda: statuses(changes, "connect a")[-1] == "running")
+    wait_until(lambda: statuses(changes, "connect a")[-1:] == ["running"])
     watch.put(event("job_finished", job_id=1))  # faster than we look
     watch.put(event("job_error", logging.ERROR, jobid=2))  # cancelled in the queue
     watch.end("failed")
@@ -136,7 +136,7 @@ def test_a_submitted_job_has_a_number_and_runs_when_the_scheduler_writes_a_log(b
     watch.put(event(None, message="Submitted job 1 with external jobid '42'."))
     watch.put(event(None, message=f"Job 2 has been submitted with SLURM jobid 43 (log: {tmp_path}/43.log)."))
     (tmp_path / "41.log").write_text("")
-    wait_until(lambda: statuses(changes, "connect a")[-1] == "running")
+    wait_until(lambda: statuses(changes, "connect a")[-1:] == ["running"])
     run = read(tmp_path).run
     assert [run.jobs[i].external for i in range(3)] == ["41", "42", "43"]
     lines = table(run, Counter(run), time.time())

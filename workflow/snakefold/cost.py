@@ -75,13 +75,13 @@ def of_logs(results: str | Path) -> dict[str, Cost]:
 
 
 def of_benchmarks(results: str | Path, failed: Mapping[str, int] | None = None) -> dict[str, Cost]:
-    """Return the cost by phase of the latest jobs: times as Snakemake measures them, the rest as their logs say.
+    """Return the cost by rule of the latest jobs: times as Snakemake measures them, the rest as their logs say.
 
     Where there is no log, CPU time and memory are Snakemake's, too; a figure that it lacks is 0.
 
     Parameters
     ----------
-    failed : phase -> attempts that failed
+    failed : rule -> attempts that failed
     """
     costs: dict[str, Cost] = {}
     measured = Path(results, "benchmarks")
@@ -93,10 +93,10 @@ def of_benchmarks(results: str | Path, failed: Mapping[str, int] | None = None) 
             name = path.relative_to(measured)
             log = Path(results, "logs", name).with_suffix(".log")
             said = (of_log(log) if log.exists() else None) or Cost(1, cpu, mb)
-            phase = name.parts[0]
-            costs[phase] = costs.get(phase, Cost()) + replace(said, longest_s=seconds)
-    for phase, n in (failed or {}).items():
-        costs[phase] = costs.get(phase, Cost()) + Cost(failed=n)
+            rule = rule_of(name)
+            costs[rule] = costs.get(rule, Cost()) + replace(said, longest_s=seconds)
+    for rule, n in (failed or {}).items():
+        costs[rule] = costs.get(rule, Cost()) + Cost(failed=n)
     return costs
 
 

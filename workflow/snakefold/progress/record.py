@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from snakefold import hdf5
+from snakefold.cost import rule_of
 from snakefold.errors import UserError
 from snakefold.leftovers import Run as Noted
 from snakefold.progress.jobs import ABORTED, FAILED, OPEN, Job, Run
@@ -105,7 +106,7 @@ def read(results: str | Path) -> Recorded:
 
 
 def failures(results: str | Path) -> dict[str, int]:
-    """Return phase -> how many attempts at its jobs have failed in the latest run; nothing where there is no record."""
+    """Return rule -> how many attempts at its jobs have failed in the latest run; nothing where there is no record."""
     found: dict[str, int] = {}
     with contextlib.suppress(UserError, OSError):
         jobs = read(results).run.jobs
@@ -113,8 +114,8 @@ def failures(results: str | Path) -> dict[str, int]:
             with contextlib.suppress(ValueError, TypeError):
                 number, status, *_ = json.loads(line)
                 if status in (FAILED, ABORTED) and number in jobs:
-                    phase = jobs[number].phase
-                    found[phase] = found.get(phase, 0) + 1
+                    rule = rule_of(jobs[number].log.removeprefix("logs/") or jobs[number].rule)
+                    found[rule] = found.get(rule, 0) + 1
     return found
 
 
