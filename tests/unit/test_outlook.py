@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from descriptions import CIRCUITS, edited, plan_of, small, write
-from snakefold import cli, estimate, outlook
+from snakefold import cli, estimate, hdf5, outlook
 from snakefold.dryrun import Planned
 from snakefold.loading import load
 from snakefold.outlook import WIDTH, Outlook
@@ -77,6 +77,15 @@ def test_no_line_is_wider_than_a_terminal(tmp_path, kind):
 )
 def test_numbers_are_as_exact_as_they_are_known(amount, said):
     assert outlook._amount(amount) == said
+
+
+def test_results_in_an_older_format_are_made_anew_and_it_is_said_why(tmp_path, monkeypatch):
+    built(plan_of(tmp_path, small()))
+    monkeypatch.setattr(hdf5, "SCHEMA_VERSION", hdf5.SCHEMA_VERSION + 1)
+    plan = plan_of(tmp_path, small())
+    every = list(Outlook.of(plan, []).every)
+    said = Outlook.of(plan, planned(plan, every, "Params have changed since last execution: x")).text()
+    assert said.endswith(f"\nall {len(every)} jobs will run: what is there is of another version of Snakefold")
 
 
 def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """From a wheel alone, in an empty home: what `snakefold init` prints, and the README that it writes, done word by word."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -7,15 +8,26 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from browser import browser
 from flow import ROOT, Workflow, clone
 
 CARRIED = ("Snakefile", "workflow", "scripts", "config", "envs", "profiles")
 BUILD_SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 NAME = "my circuit"  # a space is the commonest surprise in a path
+TOLD = """\
+my circuit: a project with circuits/two_layers.yaml
+Its README.md says what each file is. To run it (about a minute):
+
+  cd 'my circuit'
+  snakemake -c all
+
+Then open results/two_layers/report.html in a browser.
+"""
 
 
 def done(*command: str, cwd: Path | None = None) -> str:
@@ -76,13 +88,15 @@ def shell(python, tmp_path_factory):
     """A shell in whose folder a project was made, and run as was said when it was made."""
     shell = Shell(python, tmp_path_factory.mktemp("somewhere"))
     told = shell.run(f"snakefold init {shlex.quote(NAME)}")
-    commands = re.findall(r"^  (.+)$", told, re.MULTILINE)
-    assert commands == [f"cd '{NAME}'", "snakemake -c all"]
-    shell.run(" && ".join(commands))
-    report = shell.folder / re.search("The report will be (.+)", told)[1]
-    assert "</html>" in report.read_text(encoding="utf-8")
+    assert told == TOLD
+    shell.run(" && ".join(typed(told)))
     shell.folder /= NAME
     return shell
+
+
+def typed(told: str) -> list[str]:
+    """Return the commands in what `snakefold init` prints."""
+    return re.findall(r"^  (.+)$", told.partition("To run it")[2].partition("Then open")[0], re.MULTILINE)
 
 
 def test_a_wheel_carries_all_of_the_workflow_and_nothing_else(copied, python):
@@ -97,6 +111,16 @@ def test_a_wheel_carries_all_of_the_workflow_and_nothing_else(copied, python):
     for name in wanted:
         assert (bundle / name).read_bytes() == (copied / name).read_bytes()
         assert os.access(bundle / name, os.X_OK) == os.access(copied / name, os.X_OK), name
+
+
+def test_the_report_opens_where_it_was_said_to_be_without_a_network_or_an_error(shell, tmp_path):
+    report = shell.folder / re.search("Then open (.+) in a browser", TOLD)[1]
+    with browser(tmp_path) as page:
+        page.open(report)
+        page.painted()
+        assert page.run("document.querySelectorAll('canvas, table, svg, img').length") > 5
+        assert page.errors == []
+        assert {address.partition(":")[0] for address in page.asked} <= {"file", "data"}
 
 
 def test_the_commands_of_its_readme_do_as_it_says(shell):
@@ -127,6 +151,48 @@ def test_the_circuit_is_that_of_a_clone(shell, tmp_path):
     assert there.circuit_files() == circuit
     spikes = "simulations/basal_activity/spikes.h5"
     assert (there.results / spikes).read_bytes() == (here.results / spikes).read_bytes()
+
+
+def test_the_other_templates_are_in_the_wheel_too(python, tmp_path):
+    shell = Shell(python, tmp_path)
+    *go, run = typed(shell.run("snakefold init cortex --template microcircuit"))
+    assert go == ["cd cortex"] and run == "snakemake -c all"
+    planned = shell.run(f"cd cortex && {run} -n")
+    assert re.search(r"^connect_cortex +1$", planned, re.MULTILINE)
+    offline = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    told = shell.run("snakefold init cerebellum --template cerebellum", **offline)
+    go, fetch, run = typed(told)
+    assert (go, run) == ("cd cerebellum", "snakemake -c all") and fetch.startswith("python -m pip install ")
+    # Without the package: one mistake for each of its files, and none for what would have been in them.
+    missing = shell.run(f"{go} && {run}", code=1)
+    assert re.findall(r"^circuits/cerebellar_models/\S+: cannot be read: No such file", missing, re.MULTILINE)
+    assert "no key" not in missing and "nothing was run" in missing
+
+
+@contextlib.contextmanager
+def updated(file: Path, old: str, new: str) -> Iterator[None]:
+    """With another text in a file of the installed library, as after an update."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
+def test_an_update_reruns_what_it_computes_otherwise_and_nothing_else(python, shell):
+    (package,) = python.parents[1].glob("lib/*/site-packages/snakefold")
+    with updated(package / "__init__.py", '__version__ = "', '__version__ = "9.'):
+        assert shell.run("snakefold --version").startswith("snakefold, version 9.")
+        assert "Nothing to be done" in shell.run("snakemake -n")
+    with updated(
+        package / "connectivity/fixed_degree.py",
+        "algorithm_version: ClassVar[int] = ",
+        "algorithm_version: ClassVar[int] = 9",
+    ):
+        planned = shell.run("snakemake -n")
+    assert set(re.findall(r"^((?:place|connect)_\S+) ", planned, re.MULTILINE)) == {"connect_base_to_top"}
 
 
 def test_a_circuit_anywhere_is_run_without_a_project(python, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 
 from snakefold import edits, estimate
@@ -101,11 +102,17 @@ class Outlook:
         run = f"this run writes {bytes_said(self.disk.writes)}, and {bytes_said(self.disk.passes)} more while it runs"
         return wrap(f"{whole}; {run}; {bytes_said(self.disk.free)} are free", WIDTH, subsequent_indent="  ")
 
+    def _why_all(self) -> str:
+        if self.edits is not None:
+            return ""
+        there = Path(self.plan.path("parse.h5")).is_file()
+        return ": what is there is of another version of Snakefold" if there else ", for the first time"
+
     def _runs(self) -> list[str]:
         if not self.running:
             return ["nothing will run: all results are there"]
         if len(self.running) == len(self.every) and not self.edits:
-            return [f"all {len(self.running)} jobs will run" + (", for the first time" if self.edits is None else "")]
+            return [f"all {len(self.running)} jobs will run{self._why_all()}"]
         changed = self.edits or []
         lines = (
             ["you changed"]

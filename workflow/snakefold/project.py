@@ -167,7 +167,7 @@ def _activation() -> str:
     """Return the command that puts the environment of this Python on the PATH, where it is not; or nothing."""
     own = Path(sys.executable).parent
     found = shutil.which("snakemake")
-    if (found and Path(found).parent.samefile(own)) or not (own / "activate").is_file():
+    if (found and Path(found).resolve().parent.samefile(own)) or not (own / "activate").is_file():
         return ""
     return f". {shlex.quote(str(own / 'activate'))}"
 
