@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from snakefold.report import measures as m
 
@@ -15,13 +16,24 @@ from snakefold.report import measures as m
         (108, 100.0, 2.0, m.OK),
         (92, 100.0, 2.0, m.OK),
         (109, 100.0, 2.0, m.DEVIATES),
-        (91, 100.0, 2.0, m.DEVIATES),
+        (90, 100.0, 2.0, m.OK),
+        (89, 100.0, 2.0, m.DEVIATES),
         (0, 0.0, 0.0, m.OK),
         (7, None, 0.0, m.UNKNOWN),
     ],
 )
 def test_verdict(built, wanted, sd, verdict):
     assert m.verdict(built, wanted, sd) == verdict
+
+
+def test_a_binomial_number_is_out_of_bounds_by_chance_as_rarely_as_stated():
+    for n in (1, 10, 100, 1000, 10_000):
+        counts = np.arange(n + 1)
+        for p in (1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999):
+            mean, sd = n * p, (n * p * (1 - p)) ** 0.5
+            near = np.abs(counts - mean) < 40 + 12 * sd
+            out = [k for k in counts[near] if m.verdict(int(k), mean, sd) == m.DEVIATES]
+            assert binom.pmf(out, n, p).sum() <= 1 / 15_000, (n, p)
 
 
 def test_z_score():

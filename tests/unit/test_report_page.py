@@ -89,7 +89,7 @@ def results(tmp_path):
     cells(results, "a", 40)
     cells(results, "b", 4)
     sets = {"a_to_b": ["a", "b"], "b_to_a": ["b", "a"]}
-    connected(results, "c", sets, {"a_to_b": [12.0, 0.0], "b_to_a": [50.0, 2.0]})
+    connected(results, "c", sets, {"a_to_b": [12.0, 0.0], "b_to_a": [50.0, 1.5]})
     effect = {"adds": {"hooked": ["a", "b"]}, "rewrites": ["a_to_b"]}
     part(results, "after_connectivity", {"name": "tidy", "component": {"class": "h"}, "effect": effect})
     synapses(results, "a_to_b", ("a", "b"), (40, 4), np.arange(12), np.repeat([0, 1, 2], [6, 4, 2]))
@@ -169,7 +169,7 @@ def test_cells_against_wanted(results):
 def test_synapses_against_wanted(results):
     tables = Tables(page_of(results))
     assert tables.row("a_to_b", 9) == ["a_to_b", "a", "b", "12", "12", "0", "exact", "✓ ok", "c, tidy"]
-    assert tables.row("b_to_a", 9) == ["b_to_a", "b", "a", "50 ± 2.0", "40", "−10", "−5.00", "✗ deviates", "c"]
+    assert tables.row("b_to_a", 9) == ["b_to_a", "b", "a", "50 ± 1.5", "40", "−10", "−6.67", "✗ deviates", "c"]
     assert tables.row("hooked", 9) == ["hooked", "a", "b", "–", "2", "–", "–", "not stated", "tidy"]
 
 
@@ -179,7 +179,7 @@ def test_what_a_hook_has_changed_is_not_held_against_the_strategy(results):
         part(results, phase, {"name": "prune", "component": {"class": "h"}, "effect": effect})
     text = page_of(results)
     row = Tables(text).row("b_to_a", 9)
-    assert row[3:] == ["50 ± 2.0", "40", "−10", "–", "thinned by prune", "c, prune"]
+    assert row[3:] == ["50 ± 1.5", "40", "−10", "–", "thinned by prune", "c, prune"]
     assert Tables(text).row("b", 7)[5] == "thinned by prune"
     assert table(text, "out-degrees").row("b", 9)[7:] == ["–", "thinned by prune"]
     assert ">deviates<" not in text and "All 2 numbers" in text
@@ -231,8 +231,8 @@ def test_in_degrees_are_summed_over_edge_sets(results):
     tables = table(page_of(results), "in-degrees")
     # onto b: 6, 4, 2 and 0 of a_to_b, and 2 of hooked onto the last; sd of 6, 4, 2, 2 is sqrt(2.75)
     assert tables.row("b", 9) == ["b", "all 2 together", "–", "3.5", "1.7", "2", "6", "–", "not stated"]
-    # 50 with sd 2 are wanted onto 40 cells
-    assert tables.row("a", 9) == ["a", "its only one", "1.2 ± 0.05", "1.0", "0.0", "1", "1", "−5.00", "✗ deviates"]
+    # 50 with sd 1.5 are wanted onto 40 cells
+    assert tables.row("a", 9) == ["a", "its only one", "1.2 ± 0.04", "1.0", "0.0", "1", "1", "−6.67", "✗ deviates"]
 
 
 def test_out_degrees_are_counted_block_by_block(results, monkeypatch):
@@ -266,13 +266,13 @@ def test_verdicts_are_for_programs_too_and_can_be_required(results):
     write_report(str(results), TYPES, SETS, ["rest"], str(results / "r.html"), verdicts=str(results / FILE))
     found = {(v["what"], v["name"]): v for v in read_verdicts(results / FILE)}
     assert ("synapses", "hooked") not in found and len(found) == 6
-    expected = {"what": "synapses", "name": "b_to_a", "wanted": 50.0, "built": 40, "z": -5.0, "verdict": "deviates"}
+    expected = {"what": "synapses", "name": "b_to_a", "wanted": 50.0, "built": 40, "z": -6.6667, "verdict": "deviates"}
     assert found["synapses", "b_to_a"] == expected
     with pytest.raises(UserError) as told:
         require_bounds(results / FILE, results / "fine")
     lines = str(told.value).splitlines()
     assert lines[0] == "cells of b: 4 built, 5 wanted"
-    assert lines[1] == "synapses of b_to_a: 40 built, 50 wanted (z = -5.00)"
+    assert lines[1] == "synapses of b_to_a: 40 built, 50 wanted (z = -6.67)"
     assert lines[-1].startswith("4 of 6 numbers are out of bounds")
     assert not (results / "fine").exists()
     write_verdicts([r for r in read_circuit(results, TYPES, SETS).rows if r.verdict == "ok"], results / FILE)

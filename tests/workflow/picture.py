@@ -13,7 +13,7 @@ from PIL import Image
 
 from browser import browser
 
-WIDTH, HEIGHT, COLOURS = 1280, 1310, 64  # px, px
+WIDTH, HEIGHT, COLOURS = 1280, 1268, 128  # px, px
 
 
 def picture(report: Path, output: Path) -> None:

@@ -147,6 +147,19 @@ def test_the_theme_is_the_readers_own_until_chosen_and_then_remembered(page, rep
     assert background(page) == dark
 
 
+def test_paper_is_light_whatever_the_theme(page):
+    page.run("document.getElementById('theme').focus()")
+    page.press("d")
+    dark = np.median(pixels(page)[..., :3])
+    page.ask("Emulation.setEmulatedMedia", media="print")
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    ink = page.run("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
+    assert contrast(ink, "#ffffff") > 10 and dark < 60 < 200 < np.median(pixels(page)[..., :3])
+    page.ask("Emulation.setEmulatedMedia", media="")
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert np.median(pixels(page)[..., :3]) < 60
+
+
 def test_folded_parts_open(page):
     details = "#provenance ~ details"
     assert not page.run(f"document.querySelector({details!r}).open")

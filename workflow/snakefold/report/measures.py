@@ -14,6 +14,7 @@ OK, DEVIATES, UNKNOWN = "ok", "deviates", "–"
 Z_LIMIT = 4.0  # standard deviations; one set in 16,000 is beyond by chance
 TRANSIENT_MS = 500.0
 LONG_MS = 1000.0  # simulations longer than this lose the transient
+SKEW = (Z_LIMIT**2 - 1) / 6  # synapses
 MIN_SPIKES = 10  # of a cell whose CV of ISI counts
 
 
@@ -45,12 +46,17 @@ def z_score(built: float, mean: float, sd: float) -> float:
 def verdict(built: int, wanted: float | None, sd: float = 0.0) -> str:
     """Return OK, DEVIATES, or UNKNOWN where nothing is wanted.
 
-    Without spread, the nearest whole number must be met; with it, the mean within Z_LIMIT standard deviations.
+    Without spread, the nearest whole number must be met; with it, the mean within Z_LIMIT standard deviations, and SKEW
+    more on the side to which a binomial number of this mean and spread leans: what is expected once in a while is no
+    surprise when it comes (Cornish & Fisher 1938, Rev. Inst. Int. Stat. 5:307, their first term).
     """
     if wanted is None:
         return UNKNOWN
-    met = abs(z_score(built, wanted, sd)) <= Z_LIMIT if sd > 0 else abs(built - wanted) <= 0.5
-    return OK if met else DEVIATES
+    if sd <= 0:
+        return OK if abs(built - wanted) <= 0.5 else DEVIATES
+    lean = min(max(2 * sd**2 / wanted - 1, -1.0), 1.0) if wanted > 0 else 1.0  # 1 - 2p
+    low, high = (Z_LIMIT * sd + SKEW * max(side, 0.0) for side in (-lean, lean))
+    return OK if -low <= built - wanted <= high else DEVIATES
 
 
 def density(n_cells: int, volume: float | None) -> float:

@@ -42,6 +42,7 @@ function tint() {
 }
 document.addEventListener("themed", tint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tint);
+for (const event of ["beforeprint", "afterprint"]) addEventListener(event, tint);
 tint();
 
 // -- tables: a click on the head of a column sorts by it, a second one the other way round
@@ -283,6 +284,7 @@ canvas.addEventListener("wheel", (event) => {  // a page that is scrolled past s
   zoom(Math.exp(-event.deltaY / 500));
 }, { passive: false });
 document.addEventListener("themed", redraw);
+for (const event of ["beforeprint", "afterprint"]) addEventListener(event, draw);  // on paper as on a light ground
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 new ResizeObserver(redraw).observe(view);
 view.hidden = false;

@@ -85,7 +85,7 @@ def write_report(
         cells_3d=view.encoded(circuit.positions, circuit.radius, colour) if _somewhere(circuit) else "",
         extents=view.extents(circuit.positions),
         few=FEW_ROWS,
-        limits={name: getattr(measures, name) for name in ("Z_LIMIT", "TRANSIENT_MS", "LONG_MS", "MIN_SPIKES", "OK")},
+        limits={name: getattr(measures, name) for name in ("Z_LIMIT", "SKEW", "TRANSIENT_MS", "LONG_MS", "MIN_SPIKES")},
         most_panels=figures.MOST_PANELS,
         costs=dict(sorted((costs or {}).items())),
         run=dict(run or {}),
