@@ -70,6 +70,26 @@ def test_check_refuses_a_name_that_a_run_refuses(tmp_path):
     assert ran.exit_code == 1 and "(got: 'two layers')" in ran.stderr
 
 
+@pytest.mark.parametrize("command", ["verify", "status", "cost", "cancel", "salvage a b", "export nwb b"])
+def test_a_folder_above_results_is_told_from_results(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results/mine/.plan").mkdir(parents=True)
+    name, *more = command.split()
+    ran = CliRunner().invoke(cli.main, [name, "results", *more])
+    what = "is not the folder of a circuit's results, <results>/<circuit>; did you mean: results/mine"
+    assert (ran.exit_code, ran.stderr) == (1, f"results: {what}\n1 mistake\n")
+    assert what not in CliRunner().invoke(cli.main, [name, "results/mine", *more]).output
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_circuit_after_options_is_no_target(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    ran = CliRunner().invoke(cli.main, [command, "--cores", "1", "mine.yaml"])
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("mine.yaml: the circuit should come before the options of Snakemake\n")
+
+
 def test_keys_are_read_as_snakemake_reads_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").mkdir()

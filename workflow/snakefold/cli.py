@@ -10,7 +10,16 @@ import click
 from snakefold import __version__
 from snakefold.export import FORMATS
 
-RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False))
+
+def _of_a_circuit(context: click.Context, _: click.Parameter, folder: str) -> str:
+    with _mistakes_shown(context.obj, ending=""):
+        from snakefold.results import check_folder
+
+        check_folder(folder)
+    return folder
+
+
+RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False), callback=_of_a_circuit)
 
 
 @click.group()

@@ -22,12 +22,14 @@ def asked(circuit: str | None, arguments: tuple[str, ...]) -> tuple[Path, dict, 
 
     Raises
     ------
-    UserError : Snakemake is not installed here, or config/config.yaml cannot be read
+    UserError : Snakemake is not installed here, a circuit is not the first argument, or as `keys`
     """
     if find_spec("snakemake") is None:
         raise UserError("has no Snakemake; activate the environment of `make setup`", where=sys.executable)
     if circuit is not None and circuit.startswith("-"):
         circuit, arguments = None, (circuit, *arguments)
+        if later := [a for a in _settings(arguments)[1] if a.endswith((".yaml", ".yml")) and Path(a).is_file()]:
+            raise UserError("the circuit should come before the options of Snakemake", where=later[0])
     return snakefile(), keys(circuit, arguments), arguments
 
 
@@ -57,10 +59,7 @@ def keys(circuit: str | None = None, arguments: Sequence[str] = ()) -> dict:
     ------
     UserError : one of the files cannot be read, or a setting is no KEY=VALUE
     """
-    given = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    given.add_argument("--config", "-C", nargs="*", action="extend", default=[])
-    given.add_argument("--configfile", "--configfiles", nargs="*", action="extend", default=[])
-    settings = given.parse_known_args(arguments)[0]
+    settings, _ = _settings(arguments)
     config = {}
     for file in (*config_files(), *settings.configfile):
         config |= _read(file)
@@ -75,6 +74,14 @@ def keys(circuit: str | None = None, arguments: Sequence[str] = ()) -> dict:
     if circuit is not None:
         config["circuit"] = circuit
     return config
+
+
+def _settings(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return what is given with --config and --configfile, and the other arguments."""
+    given = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    given.add_argument("--config", "-C", nargs="*", action="extend", default=[])
+    given.add_argument("--configfile", "--configfiles", nargs="*", action="extend", default=[])
+    return given.parse_known_args(arguments)
 
 
 def config_files() -> list[str]:

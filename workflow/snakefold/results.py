@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from snakefold import hdf5
-from snakefold.errors import Mistake, UserError
+from snakefold.errors import Mistake, UserError, listed
 from snakefold.plan import Plan
 from snakefold.slices import digest_of
 
@@ -59,6 +59,23 @@ def check_owner(folder: str, circuit: str) -> None:
             f"--config results=other, or delete {path} if it is the same circuit under a new name",
             where=folder,
         )
+
+
+def check_folder(folder: str) -> None:
+    """Check that a folder may hold a circuit's results, as commands that look at them need.
+
+    Raises
+    ------
+    UserError : it does not; where one below it does, that may be meant
+    """
+    if not _of_a_circuit(Path(folder)):
+        below = [str(path) for path in sorted(Path(folder).glob("*/")) if _of_a_circuit(path)]
+        meant = f"; did you mean: {listed(below, 3)}" if below else ""
+        raise UserError(f"is not the folder of a circuit's results, <results>/<circuit>{meant}", where=folder)
+
+
+def _of_a_circuit(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (".plan", ".journal", "logs", "circuit_config.json"))
 
 
 def check_recorded(plan: Plan) -> None:
