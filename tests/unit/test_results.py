@@ -24,6 +24,14 @@ def test_a_new_folder_is_claimed_and_is_this_circuits_from_then_on(tmp_path):
     assert mark.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("file", ["r", "r/c"])
+def test_a_file_instead_of_a_folder_is_refused(tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(UserError, match=f"r/c: should be: a folder, or a new one .*/{file} is none"):
+        results.check_owner(str(tmp_path / "r/c"), "c.yaml")
+
+
 def test_another_circuit_of_the_same_stem_is_refused(tmp_path):
     folder = str(tmp_path / "r" / "c")
     results.claim(folder, str(tmp_path / "one" / "c.yaml"))

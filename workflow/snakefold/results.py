@@ -29,6 +29,9 @@ def check_owner(folder: str, circuit: str) -> None:
     UserError : it holds the results of another circuit file, or of a newer schema; nothing is changed
     """
     path = Path(folder, OWNER)
+    nearest = next(p for p in (Path(folder), *Path(folder).parents) if os.path.lexists(p))
+    if not nearest.is_dir():
+        raise UserError(f"should be: a folder, or a new one ({nearest} is none); choose another results folder", folder)
     if not path.exists():
         there = {p.name for p in Path(folder).iterdir()} if Path(folder).is_dir() else set()
         marks = path.parent.name  # where it is there without the mark, that was deleted, as the messages below say
