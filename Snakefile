@@ -1,12 +1,8 @@
 # Snakefold: from a circuit description to a SONATA circuit, its NEST simulations and a report.
 # Every phase is a file in workflow/rules/; what to build is said in config/config.yaml or with --config.
-from pathlib import Path
 from snakemake.utils import min_version
 
 min_version("9.3")
-
-
-configfile: "config/config.yaml" if Path("config/config.yaml").is_file() else Path(workflow.current_basedir, "config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"

@@ -150,6 +150,7 @@ def test_the_command_prints_both_tables_within_80_columns(results, tmp_path, mon
 
 
 def test_the_command_of_a_folder_without_logs_prints_no_cost(tmp_path):
+    (tmp_path / "logs").mkdir()
     ran = CliRunner().invoke(cli.main, ["cost", str(tmp_path)])
     assert ran.exit_code == 0
     assert ran.stdout.splitlines()[-1].split() == ["all", "0", "0", "0.0", "0", "-", "-"]

@@ -118,6 +118,7 @@ def test_a_missing_package_is_told_with_what_installs_it(results, tmp_path, monk
 
 
 def test_what_is_no_finished_circuit_is_told(tmp_path):
+    (tmp_path / ".plan").mkdir()
     ran = run(tmp_path, "nwb", tmp_path / "out")
     assert ran.exit_code == 1 and "circuit_config.json: is not there" in ran.stderr
 

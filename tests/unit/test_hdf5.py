@@ -156,3 +156,11 @@ def test_a_digest_of_parts_depends_on_each_and_on_their_order():
 
 def test_locking_is_off():
     assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"
+
+
+def test_a_disk_that_is_full_when_a_dataset_is_made_is_a_users_mistake(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "crashes_at_exit", False)
+    path = tmp_path / "a.h5"
+    with pytest.raises(UserError, match=r"a\.h5: cannot be written: .*No space left"), hdf5.create(path, "test/1", "d"):
+        raise ValueError("Unable to synchronously create dataset (file write failed: errno = 28, error message = '')")
+    assert hdf5.crashes_at_exit and not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@ import os
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import h5py
 import pytest
 
 from descriptions import edited, plan_of, small
@@ -21,6 +22,14 @@ def test_a_new_folder_is_claimed_and_is_this_circuits_from_then_on(tmp_path):
     before = mark.stat().st_mtime_ns
     results.claim(folder, circuit)
     assert mark.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("file", ["r", "r/c"])
+def test_a_file_instead_of_a_folder_is_refused(tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(UserError, match=f"r/c: should be: a folder, or a new one .*/{file} is none"):
+        results.check_owner(str(tmp_path / "r/c"), "c.yaml")
 
 
 def test_another_circuit_of_the_same_stem_is_refused(tmp_path):
@@ -57,7 +66,13 @@ def test_a_newer_schema_is_refused_an_older_one_is_not(tmp_path):
 def test_a_damaged_mark_is_a_users_mistake(tmp_path, text):
     results.claim(str(tmp_path), "c.yaml")
     (tmp_path / results.OWNER).write_text(text)
+    (tmp_path / "parse.h5").touch()
     with pytest.raises(UserError, match="delete it"):
+        results.check_owner(str(tmp_path), "c.yaml")
+    (tmp_path / results.OWNER).unlink()
+    results.check_owner(str(tmp_path), "c.yaml")  # what the message says helps
+    (tmp_path / ".plan").rmdir()
+    with pytest.raises(UserError, match=r"if they are this circuit's results: mkdir .*/\.plan$"):
         results.check_owner(str(tmp_path), "c.yaml")
 
 
@@ -157,3 +172,20 @@ def test_an_edit_that_snakemake_has_no_record_to_see_by_is_refused(tmp_path, mon
         record.unlink()
     Path(file).unlink()
     results.check_recorded(after)
+
+
+def test_files_that_are_cut_off_are_found(tmp_path):
+    whole = {"parse.h5": None, "build/place/a.h5": None, "verdicts.json": "{}", "report.html": "<html></html>\n"}
+    for name, text in whole.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        h5py.File(tmp_path / name, "w").close() if text is None else (tmp_path / name).write_text(text)
+    (tmp_path / ".journal").mkdir()
+    (tmp_path / ".journal/1.h5").touch()
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "nodes/.a.h5.part.h5").touch()
+    assert results.damaged(tmp_path) == []
+    for name in whole:
+        os.truncate(tmp_path / name, (tmp_path / name).stat().st_size // 2)
+    found = results.damaged(tmp_path)
+    assert sorted(m.where for m in found) == sorted(str(tmp_path / name) for name in whole)
+    assert all(m.message.startswith("is damaged (") and m.message.endswith("; delete it and run again") for m in found)

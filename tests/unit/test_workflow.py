@@ -50,6 +50,7 @@ def test_all_wrong_keys_are_found_at_once_and_the_rest_has_defaults():
         "tiles": "auto",
         "report": "warn",
         "progress": "auto",
+        "disk": "fail",
         "simulations": "all",
     }
 

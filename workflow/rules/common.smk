@@ -18,6 +18,7 @@ if Path(snakefold.__file__).resolve().parent != LIBRARY:
     sys.exit(f"the library should be the one that belongs to the workflow, {LIBRARY} (got: {snakefold.__file__})")
 
 from snakefold import leftovers, results
+from snakefold.invocation import config_files
 from snakefold.progress import attach as progress
 from snakefold.scheduling import Profile
 from snakefold.workflow import (
@@ -36,6 +37,14 @@ from snakefold.workflow import (
 
 DEPLOYMENT = workflow.deployment_settings.deployment_method
 job_environment(DEPLOYMENT)
+
+with mistakes_shown():
+    CONFIG = config_files()
+
+for file in CONFIG:
+
+    configfile: file
+
 
 with mistakes_shown():
     PROFILE = Profile.of(workflow.resource_settings.default_resources)

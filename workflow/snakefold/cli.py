@@ -10,7 +10,16 @@ import click
 from snakefold import __version__
 from snakefold.export import FORMATS
 
-RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False))
+
+def _of_a_circuit(context: click.Context, _: click.Parameter, folder: str) -> str:
+    with _mistakes_shown(context.obj, ending=""):
+        from snakefold.results import check_folder
+
+        check_folder(folder)
+    return folder
+
+
+RESULTS = click.argument("results", type=click.Path(exists=True, file_okay=False), callback=_of_a_circuit)
 
 
 @click.group()
@@ -57,7 +66,7 @@ def check(debug: bool, circuit: str | None, simulator: bool, as_json: bool) -> N
     with _mistakes_shown(debug):
         from snakefold.invocation import circuit_of_project
 
-        circuit = circuit or circuit_of_project()
+        circuit = circuit_of_project() if circuit is None else circuit
         if as_json:
             sys.exit(_check_as_json(circuit, simulator))
         from snakefold.workflow import warn
@@ -84,9 +93,9 @@ def _checked(circuit: str, simulator: bool):
     from snakefold import invocation
     from snakefold.loading import BrokenCircuit, load
     from snakefold.planning import make
-    from snakefold.workflow import ask_simulator, results_of, with_simulator
+    from snakefold.workflow import ask_simulator, checked, results_of, with_simulator
 
-    folder = results_of({"results": "results"} | invocation.keys(circuit))
+    folder = results_of(checked(invocation.keys(circuit)))
     try:
         loaded = load(circuit)
         plan = make(loaded, folder)
@@ -201,15 +210,20 @@ def _waited_for(command: list[str]) -> int:
 @RESULTS
 @click.pass_obj
 def verify(debug: bool, results: str) -> None:
-    """Check a circuit's files in full: format, order, indices against a scan, finite numbers; exit code 0 or 1."""
+    """Check a circuit's files in full: format, order, indices against a scan, finite numbers; exit code 0 or 1.
+
+    Of all other results it is looked whether they are whole.
+    """
     with _mistakes_shown(debug, ending=""):
         from snakefold.errors import UserError
+        from snakefold.results import damaged
         from snakefold.sonata.checker import check_circuit
 
         config = Path(results, "circuit_config.json")
         if not config.is_file():
             raise UserError("is not there: the circuit is not finished, or this is not its folder", where=str(config))
-        if mistakes := check_circuit(config):
+        told = check_circuit(config)
+        if mistakes := [*told, *(m for m in damaged(results) if m.where not in {t.where for t in told})]:
             raise UserError(mistakes)
         click.echo(f"{config}: fine")
 

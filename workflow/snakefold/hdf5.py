@@ -69,7 +69,7 @@ def closed(file: h5py.File) -> Iterator[None]:
 
 def _is_write_failure(error: BaseException) -> bool:
     """Return whether an exception of h5py's says that not all could be written, as on a full disk."""
-    return isinstance(error, (OSError, RuntimeError)) and "file write failed" in str(error)
+    return isinstance(error, (OSError, RuntimeError, ValueError)) and "file write failed" in str(error)
 
 
 @contextlib.contextmanager

@@ -100,6 +100,8 @@ def create(folder: str, name: str = "two_layers") -> Made:
     if name not in TEMPLATES:
         known = f"{did_you_mean(name, TEMPLATES)} (templates: {listed(TEMPLATES)})"
         raise UserError(f'no template "{name}"{known}', where="--template")
+    if not folder:
+        raise UserError("should be: the name of a folder (got: '')", where="DIR")
     there = Path(folder)
     try:
         if existed := there.exists():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import time
 from base64 import urlsafe_b64encode
@@ -11,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from snakefold import hdf5
-from snakefold.errors import Mistake, UserError
+from snakefold.errors import Mistake, UserError, listed
 from snakefold.plan import Plan
 from snakefold.slices import digest_of
 
@@ -28,11 +29,16 @@ def check_owner(folder: str, circuit: str) -> None:
     UserError : it holds the results of another circuit file, or of a newer schema; nothing is changed
     """
     path = Path(folder, OWNER)
+    nearest = next(p for p in (Path(folder), *Path(folder).parents) if os.path.lexists(p))
+    if not nearest.is_dir():
+        raise UserError(f"should be: a folder, or a new one ({nearest} is none); choose another results folder", folder)
     if not path.exists():
-        there = [p.name for p in Path(folder).iterdir()] if Path(folder).is_dir() else []
-        if set(there) - {"logs", "benchmarks", ".plan"}:
+        there = {p.name for p in Path(folder).iterdir()} if Path(folder).is_dir() else set()
+        marks = path.parent.name  # where it is there without the mark, that was deleted, as the messages below say
+        if marks not in there and there - {"logs", "benchmarks"}:
             raise UserError(
-                "holds files, but not Snakefold's mark of whose they are; choose another results folder or empty it",
+                "holds files, but not Snakefold's mark of whose they are; choose another results folder or empty it; "
+                f"if they are this circuit's results: mkdir {shlex.quote(str(path.parent))}",
                 where=folder,
             )
         return
@@ -56,6 +62,23 @@ def check_owner(folder: str, circuit: str) -> None:
             f"--config results=other, or delete {path} if it is the same circuit under a new name",
             where=folder,
         )
+
+
+def check_folder(folder: str) -> None:
+    """Check that a folder may hold a circuit's results, as commands that look at them need.
+
+    Raises
+    ------
+    UserError : it does not; where one below it does, that may be meant
+    """
+    if not _of_a_circuit(Path(folder)):
+        below = [str(path) for path in sorted(Path(folder).glob("*/")) if _of_a_circuit(path)]
+        meant = f"; did you mean: {listed(below, 3)}" if below else ""
+        raise UserError(f"is not the folder of a circuit's results, <results>/<circuit>{meant}", where=folder)
+
+
+def _of_a_circuit(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (".plan", ".journal", "logs", "circuit_config.json"))
 
 
 def check_recorded(plan: Plan) -> None:
@@ -91,6 +114,30 @@ def _recorded(file: str) -> bool:
         if folder.joinpath(*(f"@{step}" for step in steps[:-1]), steps[-1]).is_file():
             return True
     return False
+
+
+def damaged(folder: str | Path) -> list[Mistake]:
+    """Return which files of a results folder are cut off, or not what their names say; what they hold is not read."""
+    found = []
+    for path in sorted(p for p in Path(folder).rglob("[!.]*") if p.suffix in _READABLE and p.is_file()):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            try:
+                _READABLE[path.suffix](path)
+            except (OSError, ValueError) as error:
+                found.append(Mistake(f"is damaged ({error}); delete it and run again", where=str(path)))
+    return found
+
+
+def _open_page(path: Path) -> None:
+    if not path.read_bytes().rstrip().endswith(b"</html>"):
+        raise ValueError("it has no end")
+
+
+_READABLE = {
+    ".h5": lambda path: h5py.File(path, "r").close(),
+    ".json": lambda path: json.loads(path.read_bytes()),
+    ".html": _open_page,
+}
 
 
 def slice_built(file: str) -> dict | None:

@@ -16,6 +16,7 @@ from snakefold import estimate, leftovers, results
 from snakefold.config.types import NAME
 from snakefold.errors import Mistake, UserError, did_you_mean, listed
 from snakefold.installation import BUNDLED, ROOT, folder_of_library
+from snakefold.invocation import place_of
 from snakefold.job import leave
 from snakefold.launcher import TASKS
 from snakefold.leftovers import FROZEN, this_process
@@ -76,15 +77,25 @@ def checked(config: dict) -> dict:
     schema = _schema()
     keys = {**{key: rule.get("default") for key, rule in schema["properties"].items()}, **config}
     wrong = [
-        Mistake(f'unknown key "{key}"{did_you_mean(key, schema["properties"])} (keys: {listed(schema["properties"])})')
-        for key in sorted(set(config) - set(schema["properties"]))
+        Mistake(
+            f'unknown key "{key}"{did_you_mean(key, schema["properties"])} (keys: {listed(schema["properties"])})',
+            ("config", key),
+            place_of(key, config[key]),
+        )
+        for key in sorted(set(config) - set(schema["properties"]), key=str)
     ]
     for key, rule in schema["properties"].items():
         if not Draft202012Validator(rule).is_valid(keys[key]):
-            wrong.append(Mistake(f"should be: {rule['description']} (got: {keys[key]!r})", ("config", key)))
+            what = f"should be: {rule['description']} (got: {keys[key]!r})"
+            wrong.append(Mistake(what, ("config", key), place_of(key, keys[key])))
     if not wrong and not NAME.fullmatch(Path(keys["circuit"]).stem):
         what = "the file's name becomes a folder; it should be: letters, digits, _ . -, not starting with a dot or dash"
-        wrong.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit")))
+        where = place_of("circuit", keys["circuit"])
+        wrong.append(Mistake(f"{what} (got: {Path(keys['circuit']).stem!r})", ("config", "circuit"), where))
+    if not wrong and set(keys["results"]) & set("{}\n\r"):
+        what = "a folder whose name Snakemake can take, without braces and line breaks"
+        message = f"should be: {what} (got: {keys['results']!r})"
+        wrong.append(Mistake(message, ("config", "results"), place_of("results", keys["results"])))
     if wrong:
         raise UserError(wrong)
     return keys

@@ -81,7 +81,7 @@ def read_file(path: str, asked_from: str = "") -> tuple[object, Source]:
     ending = Path(path).suffix.lower()
     asked = f" (referred to at {asked_from})" if asked_from else ""
     if ending not in MOST_BYTES:
-        raise UserError(f"a circuit file should end in: {', '.join(MOST_BYTES)}{asked}", where=path)
+        raise UserError(f"its name should end in: {', '.join(MOST_BYTES)}{asked}", where=path)
     try:
         raw = read_bytes(path, MOST_BYTES[ending])
     except (OSError, ValueError) as error:  # ValueError: a null character in its name

@@ -92,7 +92,7 @@ def read(results: str | Path) -> Recorded:
         what = "is not there: no run has begun, or this is not the folder of a circuit's results"
         raise UserError(what, where=str(path)) from None
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"cannot be read: {error!r}", where=str(path)) from None
+        raise UserError(f"cannot be read ({error!r}); the next run writes it anew", where=str(path)) from None
     for line in lines[1:]:
         with contextlib.suppress(ValueError, TypeError):  # the last line may be torn
             number, status, at, *more = json.loads(line)

@@ -246,7 +246,7 @@ def _json(path: Path, found: Findings) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        found.add(f"cannot be read as JSON: {error}")
+        found.add(f"cannot be read as JSON: {error}; delete it and run again")
         return {}
 
 
