@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 
 from snakefold.fanout.journal import Journal, sizes
 from snakefold.progress.counts import Counter
-from snakefold.progress.jobs import RUNNING, SUCCESS, Run, job_of
+from snakefold.progress.jobs import QUEUED, RUNNING, SUCCESS, Run, job_of
 
 
 def chunk(n):
@@ -54,6 +56,18 @@ def test_a_running_tile_is_counted_by_its_journal_and_a_finished_one_by_its_log(
     run.change(0, SUCCESS, 2.0)
     count = counter.of_job(job)
     assert (count.chunks, count.wanted_chunks, count.made, count.fraction) == (8, 8, 999, 1.0)
+
+
+def test_the_log_of_an_earlier_attempt_is_not_counted_while_the_next_begins(run, tmp_path):
+    counter, job = Counter(run), run.jobs[9]
+    log = tmp_path / job.log
+    log.write_text("quick: 300 of 300 ms, 1 spikes, about 0 s left\n")
+    os.utime(log, (900.0, 900.0))
+    run.change(9, QUEUED, 1000.0)
+    run.change(9, RUNNING, 1060.0)
+    assert counter.of_job(job).made == 0
+    os.utime(log, (1030.0, 1030.0))  # since it was submitted; that it runs was seen later
+    assert counter.of_job(job).made == 300
 
 
 def test_chunks_of_a_phase_are_those_known_and_as_many_for_each_other_tile(run, tmp_path):

@@ -112,5 +112,7 @@ def test_why_jobs_wait_is_asked_of_slurm(record, tmp_path, monkeypatch, squeue, 
     job.become(QUEUED, 101.0)
     job.external = "7"
     record.submitted(job, 101.0)
+    if squeue:
+        record.job(0, RUNNING, 102.0)  # then its node was lost
     lines = status(str(tmp_path))
     assert lines[1] == says and "  1 wait in the queue: 7" in lines

@@ -4,6 +4,7 @@ A tile says in its log how many chunks it has, and at the end how many cells or 
 journal is counted, on whatever node the job runs. A simulation says in its log how far it is.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _CHUNKS = re.compile(r": (\d+) chunks, \d+ of them from the journal")
 _DONE = re.compile(r": done, (\d+) chunks, (\d+) (?:cells|synapses)$", re.MULTILINE)
 _UNTIL = re.compile(r": ([\d.e+]+) of ([\d.e+]+) ms, ")
 _TAIL_BYTES = 2000
+SKEW_S = 2.0  # that the clocks of nodes may differ
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Counter:
         return self._layouts[part]
 
     def _of_tile(self, job: Job) -> Count:
-        log = _begin_and_end(self.folder / job.log)
+        log = self._log(job)
         if job.status == SUCCESS and (done := _DONE.search(log)):
             chunks, made = map(int, done.groups())
             return Count(chunks, chunks, made, made)
@@ -139,8 +141,11 @@ class Counter:
         wanted = self.run.expected.get(job.part)
         if job.status == SUCCESS:
             return Count(made=wanted or 0, wanted=wanted)
-        said = _UNTIL.findall(_begin_and_end(self.folder / job.log))
+        said = _UNTIL.findall(self._log(job))
         return Count(made=float(said[-1][0]) if said else 0, wanted=wanted)
+
+    def _log(self, job: Job) -> str:
+        return _begin_and_end(self.folder / job.log, job.asked - SKEW_S if job.status == RUNNING else 0.0)
 
 
 def _summed(parts: dict, of: Callable[[str], float | None]) -> float | None:
@@ -148,10 +153,12 @@ def _summed(parts: dict, of: Callable[[str], float | None]) -> float | None:
     return sum(found) if found and None not in found else None
 
 
-def _begin_and_end(log: Path) -> str:
-    """Return the first and the last lines of a log, which may be long."""
+def _begin_and_end(log: Path, since: float) -> str:
+    """Return the first and the last lines of a log, which may be long; "" if it is older, so of an earlier attempt."""
     try:
         with log.open("rb") as file:
+            if os.fstat(file.fileno()).st_mtime < since:
+                return ""
             size = file.seek(0, 2)
             file.seek(0)
             text = file.read(_TAIL_BYTES)

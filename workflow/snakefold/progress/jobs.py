@@ -54,6 +54,7 @@ class Job:
     journal : where it commits them, relative to the results folder
     cost_s : CPU time that its process is estimated to need
     status, since : now, and from when on (seconds since the epoch)
+    asked : when Snakemake started or submitted it, the last time
     began : when it began to run, the last time; None before
     seconds : how long it ran, when it has ended
     external : its number at the scheduler that it was submitted to; "" for none
@@ -69,12 +70,15 @@ class Job:
     cost_s: float = 0.0
     status: str = PENDING
     since: float = 0.0
+    asked: float = 0.0
     began: float | None = None
     seconds: float = 0.0
     external: str = ""
 
     def become(self, status: str, at: float) -> None:
         """Change the status."""
+        if status == QUEUED or (status == RUNNING and self.status != QUEUED):
+            self.asked = at
         if status == RUNNING:
             self.began = at
         elif status in (PENDING, QUEUED):

@@ -20,7 +20,14 @@ from snakefold.progress.jobs import ABORTED, FAILED, OPEN, Job, Run
 FILE = ".plan/run.jsonl"
 VERSION = 1
 HEARTBEAT_S = 10.0
-_AS_IS = {"status", "since", "began", "seconds", "external"}  # not in the first line: they follow from the others
+_AS_IS = {
+    "status",
+    "since",
+    "asked",
+    "began",
+    "seconds",
+    "external",
+}  # not in the first line: they follow from the others
 
 
 class Record:

@@ -9,13 +9,13 @@ from collections import Counter as Counted
 from snakefold import leftovers
 from snakefold.errors import UserError
 from snakefold.progress.counts import Counter
-from snakefold.progress.jobs import QUEUED, Run
+from snakefold.progress.jobs import QUEUED, RUNNING, Run
 from snakefold.progress.record import HEARTBEAT_S, Recorded, ended, read
 from snakefold.progress.screen import QUIET_S, Drawing
 from snakefold.progress.table import WIDTH, duration, summary, table
 
 SILENT_S = 6 * HEARTBEAT_S + 60  # NFS may show a file a minute late
-EVERY_S = 2.0
+EVERY_S, SLURM_S = 2.0, 10.0  # between two looks; where SLURM is asked
 
 
 def status(results: str) -> list[str]:
@@ -43,7 +43,8 @@ def follow(results: str) -> None:
             print(*lines, sep="\n", flush=True)
         if not goes_on:
             return
-        time.sleep(max(EVERY_S, 10 * (time.monotonic() - began)) if drawing else QUIET_S)
+        every_s = SLURM_S if recorded.noted.name else EVERY_S
+        time.sleep(max(every_s, 10 * (time.monotonic() - began)) if drawing else QUIET_S)
 
 
 def _lines(recorded: Recorded) -> list[str]:
@@ -76,15 +77,18 @@ def _lives(recorded: Recorded) -> bool | None:
 
 
 def _why_queued(run: Run, noted: leftovers.Run) -> list[str]:
-    queued = [job.external for job in run.jobs.values() if job.status == QUEUED and job.external]
-    if not queued:
+    """Ask SLURM why jobs wait; those that it took back, as after the loss of a node, run no more."""
+    submitted = {job.external: job for job in run.jobs.values() if job.status in (QUEUED, RUNNING) and job.external}
+    if not submitted:
         return []
     try:
-        why = leftovers.waiting(noted)
+        why = {number: reason for number, reason in leftovers.waiting(noted).items() if number in submitted}
     except UserError as error:
         return [f"  {error}"]
-    reasons = Counted(why[number] for number in queued if number in why).most_common()
-    words = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+    for number in why:
+        run.change(submitted[number].id, QUEUED, time.time())
+        submitted[number].external = number
+    words = ", ".join(f"{reason} ({n})" for reason, n in Counted(why.values()).most_common())
     return [f"  in SLURM's queue for: {words}"] if words else []
 
 
