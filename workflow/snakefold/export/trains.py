@@ -13,9 +13,7 @@ from snakefold import hdf5
 from snakefold.sonata.spikes import SCHEMA
 
 BLOCK = 1 << 22  # spikes
-HELD = (
-    1 << 23
-)  # of those that `rows` gives one after another, read at a time: the whole file is looked through for them
+HELD = 1 << 23  # spikes that `rows` reads at a time, for which it looks through the whole file
 
 
 class Trains:
