@@ -10,6 +10,7 @@ from snakefold.sonata.spikes import write_spikes
 def case(tmp_path, monkeypatch, request):
     """Trains of 9 of 12 cells, one of them silent, and the same by hand."""
     monkeypatch.setattr(trains, "BLOCK", request.param)
+    monkeypatch.setattr(trains, "HELD", 3 * request.param)
     rng = np.random.default_rng(3)
     ids, times = rng.integers(0, 11, 200), np.round(rng.uniform(0, 50, 200), 1)
     write_spikes(tmp_path / "spikes.h5", {"a": (times, ids), "b": (np.empty(0), np.empty(0, int))}, "d")

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import pytest
 from click.testing import CliRunner
 
@@ -95,6 +96,30 @@ def test_what_fails_leaves_nothing(results, tmp_path, monkeypatch):
     ran = run(results, "sonata", tmp_path / "out")
     assert ran.exit_code == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["seen"]
+
+
+def test_results_that_do_not_belong_together_or_are_broken_are_told(several, tmp_path):
+    shutil.rmtree(several / "simulations/t")
+    file = several / "edges/aa.h5"
+    whole = file.read_bytes()
+    for make, said in (
+        (lambda: _change(file, "edges/aa/target_node_id", 10**6), "has edges of cells that are not there"),
+        (lambda: _change(file, None, "0" * 32), "these results are of the circuit or the simulation as it was before"),
+        (lambda: file.write_bytes(whole[: len(whole) // 2]), "aa.h5: cannot be read as HDF5"),
+        (file.unlink, "aa.h5: is not there; run the workflow"),
+    ):
+        make()
+        ran = run(several, "sonata", tmp_path / "out")
+        assert ran.exit_code == 1 and said in ran.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def _change(path, dataset, value):
+    with h5py.File(path, "r+") as file:
+        if dataset is None:
+            file.attrs["snakefold_digest"] = value
+        else:
+            file[dataset][0] = value
 
 
 @pytest.mark.parametrize("to", ["nwb", "sonata", "nix"])

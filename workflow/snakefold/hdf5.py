@@ -142,10 +142,7 @@ def open_stage(path: str | Path, schema: str) -> h5py.File:
     ------
     UserError : missing, corrupt, of another kind, or written by a newer Snakefold
     """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"cannot be read as HDF5 ({error}); delete it and run again", where=str(path)) from error
+    file = _opened(path)
     found, version = file.attrs.get("snakefold_schema"), file.attrs.get("snakefold_version", 0)
     if found != schema:
         file.close()
@@ -157,9 +154,23 @@ def open_stage(path: str | Path, schema: str) -> h5py.File:
     return file
 
 
+def _opened(path: str | Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise UserError("is not there; run the workflow", where=str(path)) from error
+    except OSError as error:
+        raise UserError(f"cannot be read as HDF5 ({error}); delete it and run again", where=str(path)) from error
+
+
 def digest_of(path: str | Path) -> str:
-    """Return the digest of what went into a stage, without checking its kind."""
-    with h5py.File(path, "r") as file:
+    """Return the digest of what went into a stage, without checking its kind.
+
+    Raises
+    ------
+    UserError : missing or corrupt
+    """
+    with _opened(path) as file:
         return str(file.attrs["snakefold_digest"])
 
 

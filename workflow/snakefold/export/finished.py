@@ -12,7 +12,7 @@ from snakefold import build
 from snakefold.config.stage import read_document
 from snakefold.errors import UserError, did_you_mean, listed
 from snakefold.export.regions import Regions
-from snakefold.nest.results import recorded_cells
+from snakefold.nest.results import digest_of_results, recorded_cells
 from snakefold.sonata.nodes import Nodes
 
 
@@ -106,6 +106,10 @@ class Simulated:
     folder : of its results
     config, provenance : what simulation_config.json and provenance.json say
     built : its part, with the slice
+
+    Raises
+    ------
+    UserError : it is not finished, or its results are older than the circuit
     """
 
     def __init__(self, circuit: Finished, name: str):
@@ -115,6 +119,12 @@ class Simulated:
         self.config = _json(self.folder / "simulation_config.json", what)
         self.provenance = _json(self.folder / "provenance.json", what)
         self.built = build.read(circuit.folder / "build/simulate" / f"{name}.h5")
+        connected = [s for s, connection in self.built.slice["connections"].items() if "rule" not in connection]
+        files = {"nodes": self.built.slice["cells"], "edges": connected}
+        used = [circuit.folder / kind / f"{file}.h5" for kind, names in files.items() for file in names]
+        if digest_of_results(self.built.digest, used) != self.digest:
+            what = "these results are of the circuit or the simulation as it was before; run the workflow"
+            raise UserError(what, where=str(self.folder))
 
     @property
     def digest(self) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from snakefold import hdf5
+from snakefold.errors import UserError
 from snakefold.export.bmtk import Types, write_bmtk, write_config
 from snakefold.export.finished import Finished, Simulated
 from snakefold.export.joined import Joined, Kinds, Parts, Population, constant, varying
@@ -38,7 +39,12 @@ class Made:
 
 
 def write_regions(circuit: Finished, simulation: Simulated | None, folder: str | Path) -> Made:
-    """Write a circuit by region into a new folder."""
+    """Write a circuit by region into a new folder.
+
+    Raises
+    ------
+    UserError : a file is missing or damaged
+    """
     folder, made, joined = Path(folder), Made(), Joined.of(circuit)
     slice_ = None if simulation is None else restored(simulation.built.slice, simulation.built.files)
     digest = hdf5.combine("regions", "" if simulation is None else simulation.digest)
@@ -51,6 +57,7 @@ def write_regions(circuit: Finished, simulation: Simulated | None, folder: str |
             continue
         with Edges(path) as edges:
             digests.append(edges.digest)
+            _check(edges, joined)
             for key, block, kinds in _blocks(circuit, edges, slice_, types):
                 parts.add(key, (edges.source, edges.target), block, kinds)
     edge_files = _write_edges(parts, joined, folder, hdf5.combine(*digests), made)
@@ -110,6 +117,14 @@ def _write_edges(parts: Parts, joined: Joined, folder: Path, digest: str, made: 
             constants=constant(kinds),
         )
     return files
+
+
+def _check(edges: Edges, joined: Joined) -> None:
+    """Check that the cells of an edge set are there, as in a file that is damaged they may not be."""
+    n_cells = [len(joined.ids[cell_type]) for cell_type in (edges.source, edges.target)]
+    for start in range(0, edges.n, BLOCK):
+        if any(ids.max() >= n for ids, n in zip(edges.block(start, start + BLOCK), n_cells, strict=True)):
+            raise UserError("has edges of cells that are not there; delete it and run again", where=str(edges.path))
 
 
 def _blocks(

@@ -13,6 +13,7 @@ from snakefold import hdf5
 from snakefold.sonata.spikes import SCHEMA
 
 BLOCK = 1 << 22  # spikes
+HELD = 1 << 23  # spikes that `rows` reads at a time, for which it looks through the whole file
 
 
 class Trains:
@@ -37,6 +38,7 @@ class Trains:
         for _, cells in self._blocks():
             self.counts += np.bincount(cells, minlength=len(ids))
         self.starts = np.concatenate([[0], np.cumsum(self.counts)])
+        self._held = 0, np.empty(0)  # the first of those that were read last, and these
 
     def __enter__(self) -> "Trains":
         return self
@@ -49,9 +51,12 @@ class Trains:
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Return (stop - start,) float64, ms: some spikes in the order of cells, those of a cell in that of time."""
-        first = int(np.searchsorted(self.starts, start, side="right")) - 1
-        last = int(np.searchsorted(self.starts, stop, side="left"))
-        return self.times(first, last)[start - self.starts[first] : stop - self.starts[first]]
+        begin, held = self._held
+        if start < begin or stop > begin + len(held):
+            first = int(np.searchsorted(self.starts, start, side="right")) - 1
+            last = int(np.searchsorted(self.starts, max(stop, min(start + HELD, len(self))), side="left"))
+            begin, held = self._held = int(self.starts[first]), self.times(first, last)
+        return held[start - begin : stop - begin]
 
     def times(self, first: int, last: int) -> np.ndarray:
         """Return (n,) float64, ms: the spikes of cells first:last, cell after cell."""

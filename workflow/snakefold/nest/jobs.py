@@ -48,14 +48,14 @@ def simulate(
     ------
     UserError : NEST refuses a part of it
     """
+    from snakefold.nest.results import digest_of_results
     from snakefold.nest.simulation import simulate as run
 
     built = build.read(part)
     node_files = {name: path for path in nodes if (name := _population(path)) in built.slice["cells"]}
     connected = {name for name, connection in built.slice["connections"].items() if "rule" not in connection}
     edge_files = {name: path for path in edges if (name := _edge_set(path)) in connected}
-    used = [*node_files.values(), *edge_files.values()]
-    digest = hdf5.combine("simulate", built.digest, *map(hdf5.digest_of, sorted(used)))
+    digest = digest_of_results(built.digest, [*node_files.values(), *edge_files.values()])
     run(restored(located(built.slice, libraries), built.files), node_files, edge_files, folder, journal, digest)
 
 

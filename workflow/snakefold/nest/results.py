@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +108,14 @@ def recorded_cells(folder: Path, config: Mapping) -> dict[str, np.ndarray]:
     sets = json.loads((folder / Path(file).name).read_text(encoding="utf-8")) if file else {}
     rules = {name.removeprefix(f"{RECORDED}/"): rule for name, rule in sets.items() if name.startswith(f"{RECORDED}/")}
     return {name: np.unique(np.array(rule["node_id"], np.int64)) for name, rule in rules.items() if "node_id" in rule}
+
+
+def digest_of_results(part: str, files: Iterable[str | Path]) -> str:
+    """Return the digest of all that a simulation's results depend on.
+
+    Parameters
+    ----------
+    part : the digest of its part
+    files : nodes and edges that it uses, of one circuit
+    """
+    return hdf5.combine("simulate", part, *map(hdf5.digest_of, sorted(map(str, files))))
