@@ -55,7 +55,8 @@ def test_what_runs_is_told_in_its_order_with_whole_values_and_a_comment_as_such(
     assert " ".join(said[said.index("you changed") + 1 :]).split("runs")[0].rstrip().endswith("-> 123456.5")
     same = plan_of(tmp_path, small())
     said = Outlook.of(same, planned(same, ["logs/parse/parse.log"], "Params have changed")).text().splitlines()
-    assert said[-2].split(maxsplit=2) == ["parse", "parse", "the text of the description"]
+    row = said[said.index("no key has changed") + 2]
+    assert row.split(maxsplit=2) == ["parse", "parse", "the text of the description"]
 
 
 def test_json_has_every_job(edit):
