@@ -34,13 +34,29 @@ def test_an_edit_its_reruns_and_what_is_kept_are_told(edit):
     assert f"runs again: 3 of {len(edit.every)} jobs" in said
     rows = [line.split() for line in said if line.startswith(("  connect  ", "  report  "))][-2:]
     assert rows == [["connect", "a_to_b", "connectivity.a_to_b.indegree"], ["report", "report", "follows"]]
-    assert said[-1] == "keeps: parse 1, build 5, place 2, simulate 2, validate 1"
+    assert said[-1] == "keeps: parse 1, build 5, place 2, circuit_config 1, validate 1, simulate 1"
     assert all(len(line) <= WIDTH for line in said)
 
 
 def test_a_run_writes_what_its_jobs_write(edit):
     assert edit.disk.writes == edit.files[edit.plan.edges("a_to_b")]
     assert edit.disk.passes == estimate.passing(edit.plan, edit.running) > 0
+
+
+def test_what_runs_is_told_in_its_order_with_whole_values_and_a_comment_as_such(tmp_path):
+    built(plan_of(tmp_path, small()))
+    tree = small()
+    tree["simulations"]["rest"]["connection_models"]["a_to_b"]["synapses"][0]["weight"] = 123456789012345.5
+    plan = plan_of(tmp_path, tree, tiles=2)
+    logs = [*(f"logs/gather/{of}.log" for of in ("cells.a", "edges.a_to_b")), "logs/connect/a_to_b.1.log"]
+    said = Outlook.of(plan, planned(plan, logs)).text().splitlines()
+    rows = [line.split()[:2] for line in said[said.index("runs again: 3 of 20 jobs") + 1 :]]
+    assert rows[:3] == [["gather", "cells.a"], ["connect", "a_to_b"], ["gather", "edges.a_to_b"]]
+    assert " ".join(said[said.index("you changed") + 1 :]).split(" runs again")[0].split()[-1] == "123456789012345.5"
+    same = plan_of(tmp_path, small())
+    said = Outlook.of(same, planned(same, ["logs/parse/parse.log"], "Params have changed")).text().splitlines()
+    row = said[said.index("no key has changed") + 2]
+    assert row.split(maxsplit=2) == ["parse", "parse", "the text of the description"]
 
 
 def test_json_has_every_job(edit):

@@ -124,6 +124,8 @@ def _causes(part: str, changed: list[Edit], edits: list[Edit]) -> list[str]:
 
 
 def _where(section: str, name: str, path: TreePath) -> str:
+    if path[-2:] == ("component", "source"):
+        return f"the Python of {section}.{name}"
     if "blake2b" in path:
         return f"a file of {section}.{name}"
     return ".".join(map(str, (section, name, *(path[2:] if path[:2] == ("component", "attributes") else path))))

@@ -25,7 +25,7 @@ PROCESS = {
     "parse": Needs(46, 0.12),
     "build": Needs(55, 0.2),
     "build_morphology": Needs(60, 0.27),
-    "build_module": Needs(160, 14.0),
+    "build_module": Needs(560, 25.0),
     "validate": Needs(53, 0.2),
     "prepare": Needs(85, 0.33),
     "place": Needs(55, 0.25),
@@ -37,6 +37,7 @@ PROCESS = {
     "simulate": Needs(190, 1.5),
     "report": Needs(112, 1.5),
 }
+_ASKING = Needs(132, 0.6)  # NEST, about models that were not compiled when the run started
 BYTES_PER_EDGE, BYTES_PER_TARGET, BYTES_PER_EDGE_FILE = 24, 32, 9_000  # an index entry of two ranges for each target
 BYTES_PER_CELL, BYTES_PER_NODE_FILE = 29, 15_700
 BYTES_PER_SPIKE, BYTES_PER_SAMPLE = 16, 4
@@ -106,7 +107,7 @@ def jobs(plan: Plan) -> dict[str, Job]:
             add(phase, name, Needs(n * _HOOK_BYTES_PER_EDGE / 1e6, n * 1e-6))
     add("simulate", "circuit")
     for name in plan.simulations:
-        add("validate", name)
+        add("validate", name, _ASKING if plan.libraries[name] else None)
         add("simulate", name, plan.needs[f"simulate/{name}"])
     add("report", "report", _reporting(plan))
     return found

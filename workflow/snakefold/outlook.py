@@ -16,7 +16,7 @@ from snakefold.plan import Amount, Plan
 WIDTH = 80
 MOST_LINES = 12  # of a table; the largest are shown
 _MOST_REASONS = 3
-_MISSING, _FOLLOWS = "is not there", "follows"
+_MISSING, _FOLLOWS, _TEXT = "is not there", "follows", "the text of the description"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Outlook:
         for job in planned:
             log = job.log.removeprefix(f"{plan.results}/")
             running[log] = every.setdefault(log, Job("other", "other", job.rule, Needs()))  # of rules of a user's own
-            reasons[log] = _reasons(job, touched.get(every[log].of, []) if every[log].phase == "build" else [])
+            keys = touched.get(every[log].of, []) if every[log].phase == "build" else []
+            reasons[log] = _reasons(job, [_TEXT] if every[log].rule == "parse" and changed == [] else keys)
             outputs += job.outputs
         for log, job in running.items():  # a job has the reasons of the part that it runs from
             if job.phase != "build" and (why := reasons.get(f"logs/build/{_part(job)}.log")):
@@ -119,33 +120,34 @@ class Outlook:
             if changed
             else ["no key has changed" if self.edits == [] else "no earlier description is there"]
         )
-        lines += [f"  {edit}"[:WIDTH] for edit in changed[:MOST_LINES]]
+        for edit in changed[:MOST_LINES]:
+            lines += wrap(str(edit), WIDTH, initial_indent="  ", subsequent_indent=" " * 6)
         if len(changed) > MOST_LINES:
             lines.append(f"  and {len(changed) - MOST_LINES} more keys")
         lines.append(f"runs again: {len(self.running)} of {len(self.every)} jobs")
         rows = self._groups()
-        for phase, of, n, why in rows[: 2 * MOST_LINES]:
-            lines += _row(phase, f"{of} ({n} tiles)" if n > 1 else of, why)
+        for rule, of, n, why in rows[: 2 * MOST_LINES]:
+            lines += _row(rule, f"{of} ({n} tiles)" if n > 1 else of, why)
         if len(rows) > 2 * MOST_LINES:
             lines.append(f"  and {len(rows) - 2 * MOST_LINES} more (--json has all)")
         kept: dict[str, int] = {}
         for log, job in self.every.items():
             if log not in self.running:
-                kept[job.phase] = kept.get(job.phase, 0) + 1
-        said = ", ".join(f"{phase} {n}" for phase, n in kept.items())
+                kept[job.rule] = kept.get(job.rule, 0) + 1
+        said = ", ".join(f"{rule} {n}" for rule, n in kept.items())
         return lines + wrap(f"keeps: {said or 'nothing'}", WIDTH, subsequent_indent="  ")
 
     def _groups(self) -> list[tuple[str, str, int, list[str]]]:
-        """Return what runs: phase, part, number of jobs, reasons; build jobs go with the jobs that they are for."""
+        """Return what runs: rule, part, number of jobs, reasons; build jobs go with the jobs that they are for."""
         groups: dict[tuple[str, str], list[str]] = {}
         for log, job in self.running.items():
-            groups.setdefault((job.phase, job.of), []).append(log)
+            groups.setdefault((job.rule, job.of), []).append(log)
         parts = {_part(job) for job in self.running.values() if job.phase != "build"}
         order = {log: i for i, log in enumerate(self.every)}
         return [
-            (phase, of, len(logs), self.reasons[logs[0]])
-            for (phase, of), logs in sorted(groups.items(), key=lambda g: order[g[1][0]])
-            if phase != "parse" and not (phase == "build" and of in parts)
+            (rule, of, len(logs), self.reasons[logs[0]])
+            for (rule, of), logs in sorted(groups.items(), key=lambda g: order[g[1][0]])
+            if (rule != "parse" or len(groups) == 1) and not (rule == "build" and of in parts)
         ]
 
     def json(self) -> dict:
@@ -221,10 +223,10 @@ def _largest(rows: list[tuple[float, str]], what: str) -> list[str]:
     return [*lines, f"  and {left} smaller {what} (--json has all)"] if left > 0 else lines
 
 
-def _row(phase: str, of: str, why: list[str]) -> list[str]:
+def _row(rule: str, of: str, why: list[str]) -> list[str]:
     more = len(why) - _MOST_REASONS
     said = ", ".join(why[:_MOST_REASONS]) + (f" and {more} more" if more > 0 else "")
-    head = f"  {phase:<14} {of:<22} "
+    head = f"  {rule:<16} {of:<22} "
     if len(head) + len(said) <= WIDTH:
         return [head + said]
     return [head.rstrip()[:WIDTH], *wrap(said, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)]
