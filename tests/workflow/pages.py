@@ -71,7 +71,8 @@ class Reader:
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {does} "$@"\n')
             (programs / name).chmod(0o755)
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKE", "PYTEST"))}
-        path = f"{programs}{os.pathsep}{mine['PATH']}"
+        active = str(Path(sys.executable).parent)  # as after `activate`; what it has not, is in programs
+        path = os.pathsep.join((active, str(programs), mine["PATH"]))
         self.environment = mine | {"PATH": path, "PYTHONPATH": str(ROOT / "workflow"), "COLUMNS": "80"}
 
     def does(self, step: Step) -> str:
