@@ -20,6 +20,8 @@ html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
+html_show_search_summary = False  # is fetched, which a browser refuses to pages that are files
+html_use_index = False
 highlight_language = "none"
 
 

@@ -1,9 +1,15 @@
-"""NIX: Neo reads back what the results have."""
+"""NIX: Neo reads back what the results have, after the command of the page."""
+
+import contextlib
+import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from snakefold.export.nix import write_nix
+from pages import STEPS, run_by
+from simulated import ENVIRONMENT
 from snakefold.sonata.nodes import Nodes
 from snakefold.sonata.reports import Report
 from snakefold.sonata.spikes import read_spikes
@@ -18,10 +24,20 @@ def simulation(finished):
 def block(simulation, tmp_path_factory):
     from neo.io import NixIO
 
-    path = tmp_path_factory.mktemp("nix") / "s.nix"
-    write_nix(simulation, path)
-    with NixIO(str(path), mode="ro") as io:
-        return io.read_block()
+    folder = tmp_path_factory.mktemp("nix")
+    (step,) = run_by(__file__, "EXPORT.md")
+    _, _, results, _, written = shlex.split(step.command)
+    (folder / results).parent.mkdir()
+    (folder / results).symlink_to(simulation.circuit.folder)
+    command = [sys.executable, "-m", *shlex.split(step.command)]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (trains,) = (step.shown for step in STEPS["EXPORT.md"] if step.file == "trains.py")
+    with contextlib.chdir(folder):
+        exec(trains, page := {})
+        assert [train.annotations["cell_type"] for train in page["segment"].spiketrains].count("e") == 5
+        with NixIO(written, mode="ro") as io:
+            return io.read_block()
 
 
 def test_spike_trains_are_the_recorded_cells_with_their_places(block, simulation):

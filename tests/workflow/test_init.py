@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from browser import browser
 from flow import ROOT, Workflow, clone
+from pages import run_by
 
 CARRIED = ("Snakefile", "workflow", "scripts", "config", "envs", "profiles")
 BUILD_SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
@@ -45,16 +45,17 @@ def copied(tmp_path_factory):
 @pytest.fixture(scope="module")
 def python(copied, tmp_path_factory):
     """The interpreter of an environment with the wheel of the source distribution, and what the wheel depends on."""
-    there = tmp_path_factory.mktemp("installed")
+    there = tmp_path_factory.mktemp("installed") / "a folder"
+    there.mkdir()
     done(sys.executable, "-c", BUILD_SDIST, str(there), cwd=copied)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     (sdist,) = there.glob("*.tar.gz")
     done(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(there), str(sdist))
-    environment = there / "the environment"
-    venv.create(environment, symlinks=True)
+    (there / "python3.11").symlink_to(sys.executable)
+    lines = [step.command for step in run_by(__file__, "INSTALL.md")]
+    done("bash", "-c", "\n".join(('set -e; PATH="$PWD:$PATH"; export PIP_NO_DEPS=1', *lines)), cwd=there)
+    environment = there / "snakefold"
     python = environment / "bin/python"
-    (wheel,) = there.glob("*.whl")
-    done(*pip, "--python", str(python), "install", "--no-deps", str(wheel))
     # The dependencies are this environment's. Of a .pth file there nothing is read, so not what is editable.
     (packages,) = environment.glob("lib/*/site-packages")
     (packages / "dependencies.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")))

@@ -4,11 +4,15 @@ The acceptance test (`make acceptance`) does the same for 10 s against the publi
 """
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from microcircuit import POPULATIONS, ROOT, build, rates
+from flow import clone
+from microcircuit import POPULATIONS, ROOT, rates
+from pages import Reader, run_by
 from snakefold.sonata.edges import Edges
 from snakefold.sonata.nodes import Nodes
 
@@ -28,7 +32,21 @@ PUBLISHED_CELLS, PUBLISHED_SYNAPSES, SCALE = 77_169, 298_880_969, 0.1
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("microcircuit"), None, 2000.0)
+    """Those of `make demo` in a clone that is set up, of 2 s."""
+    demo, test = run_by(__file__, "README.md")
+    assert (demo.command, test.command) == ("make demo", "make test"), "the second runs this"
+    reader = Reader(clone(tmp_path_factory.mktemp("clone")))
+    circuit = reader.folder / "config/circuits/microcircuit.yaml"
+    (long,) = re.findall("^ *duration: .+$", circuit.read_text(), re.MULTILINE)
+    circuit.write_text(circuit.read_text().replace(long, f"{long.partition(':')[0]}: 2000"))
+    (reader.folder / ".venv").mkdir()
+    (reader.folder / ".venv/bin").symlink_to(".." / reader.programs.relative_to(reader.folder))
+    (reader.folder / ".venv/.ready").touch()
+    reader.environment["PYTHONPATH"] = str(reader.folder / "workflow")
+    printed = reader.does(demo)
+    report = Path(re.search("^report: (.+)$", printed, re.MULTILINE)[1])
+    assert "</html>" in report.read_text(encoding="utf-8")
+    return report.parent
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from pages import run_by
 
 ROOT = Path(__file__).resolve().parents[2]
 CIRCUIT = ROOT / "config/circuits/two_layers.yaml"
@@ -133,23 +136,22 @@ def test_every_way_out_of_the_docs_opens_in_its_reader(folder, tmp_path):
     import libsonata
     import pynwb
 
-    lines = (ROOT / "docs/EXPORT.md").read_text().splitlines()
-    commands = {line.split()[4]: line.split()[2:] for line in lines if line.startswith("$ snakefold export")}
-    assert set(commands) == {"nwb", "nix", "sonata"}
+    commands = [shlex.split(step.command) for step in run_by(__file__, "EXPORT.md") if " export " in step.command]
+    assert [words[3] for words in commands] == ["nwb", "sonata"]
     here = tmp_path / "here"
     shutil.copytree(folder, here, symlinks=True)
-    for to in ("nwb", "sonata"):
-        done = snakefold(*commands[to], cwd=here)
+    for words in commands:
+        done = snakefold(*words[1:], cwd=here)
         assert done.returncode == 0, done.stdout + done.stderr
-    (here / commands["nix"][3]).write_text("")  # half a minute: its content is tested with fewer cells
-    assert "replace it with --force" in snakefold(*commands["nix"], cwd=here).stderr
+    assert "replace it with --force" in snakefold(*commands[0][1:], cwd=here).stderr
     assert pynwb.validate(path=str(here / "basal_activity.nwb")) == []
     spikes = libsonata.SpikeReader(str(folder / "results/two_layers/simulations/basal_activity/spikes.h5"))
     with pynwb.NWBHDF5IO(str(here / "basal_activity.nwb"), "r") as io:
         units = io.read().units
         assert len(units) == 936 + 400 + 100
         assert len(units["spike_times"].target.data) == len(spikes["base_type"].get())
-    done = subprocess.run([sys.executable, "by_region/run_bmtk.py"], cwd=here, capture_output=True, text=True)
+    (script,) = (step.command for step in run_by(__file__, "EXPORT.md") if step.command.startswith("python "))
+    done = subprocess.run([sys.executable, *script.split()[1:]], cwd=here, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     cells = libsonata.NodeStorage(here / "by_region/nodes/brain_region.h5").open_population("brain_region")
     names, own = (np.array(cells.get_attribute(name, cells.select_all())) for name in ("cell_type", "original_id"))
@@ -171,13 +173,13 @@ def test_the_results_folder_is_a_crate(results):
     assert all((results / name).is_file() for name in files)
 
 
-def test_snakemakes_report_has_ours(folder, tmp_path):
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--config", f"circuit={CIRCUIT}"]
-    done = subprocess.run(
-        [*command, "--report", str(tmp_path / "out.html")], cwd=folder, capture_output=True, text=True
-    )
+def test_snakemakes_report_has_ours(folder):
+    (step,) = (step for step in run_by(__file__, "EXPORT.md") if "--report" in step.command)
+    command = [sys.executable, "-m", *shlex.split(step.command)]
+    where = ["-s", str(ROOT / "Snakefile"), "--config", f"circuit={CIRCUIT}"]
+    done = subprocess.run([*command, *where], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    page, ours = (tmp_path / "out.html").read_text(), (folder / "results/two_layers/report.html").read_bytes()
+    page, ours = (folder / command[-1]).read_text(), (folder / "results/two_layers/report.html").read_bytes()
     assert "What was built against what was wanted" in page and "versions, seeds, threads" in page
     assert base64.b64encode(ours).decode()[:10_000] in page
 
