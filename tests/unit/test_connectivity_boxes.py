@@ -24,7 +24,7 @@ def found(queries, boxes):
     return np.stack([np.concatenate([np.empty(0, int), *(part[i] for part in parts)]) for i in range(2)])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(0, 60),

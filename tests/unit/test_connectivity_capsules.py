@@ -29,7 +29,7 @@ def apart(p1, q1, p2, q2):
     return min(found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(-3, 3), min_size=12, max_size=12), st.booleans(), st.integers(0, 2**32))
 def test_the_distance_of_segments_is_that_of_their_nearest_points(grid, exact, seed):
     """Whole numbers make parallel, touching and crossing segments, and some that are points."""

@@ -116,7 +116,7 @@ def test_where_the_probability_is_1_all_pairs_within_reach_are_there_and_no_othe
 
 
 @given(st.integers(0, 60), st.integers(0, 30), st.floats(0.5, 500), st.floats(0, 1), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_numbers_of_cells_and_any_reach(n_sources, n_targets, reach, p, seed):
     sources, targets = placed(n_sources, seed), placed(n_targets, seed + 1)
     space = Space(np.zeros(3), np.array([0.0, max(2 * reach, 200.0), 0.0]))

@@ -184,7 +184,7 @@ def check(folder, morphology: Morphology) -> None:
     assert set(starts) == {s.id + 1 for s in theirs.iter()}
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 10**6))
 def test_each_point_is_where_morphio_finds_it(tmp_path_factory, seed):
     check(tmp_path_factory.mktemp("tree"), random_tree(seed))
@@ -225,7 +225,7 @@ def test_columns_are_of_the_kinds_they_are_said_to_be():
     assert all(len(values) == 3 for values in found.values())
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6))
 def test_a_contact_within_a_segment_is_where_morphio_finds_it(tmp_path_factory, seed):
     morphology = random_tree(seed)

@@ -34,7 +34,7 @@ def same_but_for_points(one, other):
     return all(np.array_equal(a[name], b[name]) for name in a if name != "points")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(vector)
 def test_a_translation_and_back_is_none(by):
     there = op.translate(CELL_, by)
@@ -43,7 +43,7 @@ def test_a_translation_and_back_is_none(by):
     assert same_but_for_points(there, CELL_)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(angles, vector)
 def test_a_rotation_is_scipys_and_keeps_lengths(turn, about):
     turned = op.rotate(CELL_, turn, about)
@@ -53,7 +53,7 @@ def test_a_rotation_is_scipys_and_keeps_lengths(turn, about):
     assert same_but_for_points(turned, CELL_)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(angles)
 def test_a_rotation_undone_axis_by_axis_is_none(turn):
     x, y, z = turn
@@ -140,7 +140,7 @@ def test_a_closed_line_is_simplified_by_distance_from_its_end():
     assert op.simplify(loop, 1).points.tolist() == [[0, 0, 0], [5, 0, 0], [5, 5, 0], [0, 0, 0]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(vector, min_size=1, max_size=30), st.floats(0, 500))
 def test_no_point_that_is_left_out_was_farther_than_epsilon(points, epsilon):
     whole = line(*points)

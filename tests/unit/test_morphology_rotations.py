@@ -35,7 +35,7 @@ def test_the_bsbs_three_angles_would_not_pass():
     assert kstest(to[:, 2], "uniform", args=(-1, 2)).pvalue < 1e-6
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(unit, unit)
 def test_a_vector_is_turned_to_another_by_the_smallest_angle(a, b):
     (q,) = between(a, np.array([b]))
@@ -53,7 +53,7 @@ def test_opposite_equal_and_unknown_directions():
     np.testing.assert_array_equal(q[1:], [[1, 0, 0, 0]] * 3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), unit)
 def test_a_rotation_and_its_inverse_are_none(seed, vector):
     q = uniform(1, np.random.default_rng(seed))

@@ -42,7 +42,7 @@ def test_round_trip(tmp_path):
         assert edges.columns == {"delay": np.dtype("f4"), "model_template": ("",)}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(n=st.integers(0, 30), seed=st.integers(0, 5), first=st.integers(0, N_TARGETS), more=st.integers(0, N_TARGETS))
 def test_the_index_is_that_of_a_full_scan(tmp_path, n, seed, first, more):
     source, target = pairs(N_SOURCES, N_TARGETS, n, seed)
@@ -112,7 +112,7 @@ def test_missing_columns_are_an_error(tmp_path):
         write(tmp_path / "e.h5", *GOOD, values={}, columns={"delay": "f4"})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(0, 25), min_size=1, max_size=4), most=st.integers(1, 60), seed=st.integers(0, 9))
 def test_merge_is_a_stable_sort_in_bounded_blocks(tmp_path, sizes, most, seed):
     """Parts: one edge file, and the units of one tile."""

@@ -9,7 +9,7 @@ from snakefold.errors import UserError
 from snakefold.sonata.spikes import read_spikes, write_spikes
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(spikes=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4))))
 def test_spikes_come_back_sorted_by_time_and_id(tmp_path, spikes):
     times, ids = np.array([t for t, _ in spikes]) / 10, np.array([i for _, i in spikes], dtype=int)

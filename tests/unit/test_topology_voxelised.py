@@ -22,7 +22,7 @@ def voxelised(path, mask, frame, grid, *columns):
     return Voxelised(path, [f"data/c{i}.nrrd" for i in range(len(columns))])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, st.tuples(lengths, lengths, lengths), st.tuples(lengths, lengths, lengths), st.integers(0, 99))
 def test_pieces_are_the_mask_cut_at_the_faces_of_chunks(tmp_path_factory, n, spacing, chunk, seed):
     rng = np.random.default_rng(seed)

@@ -63,15 +63,6 @@ class Heard(Workflow):
         """Return what the listener has heard of so far."""
         return [json.loads(line) for line in self.heard.read_text().splitlines()] if self.heard.exists() else []
 
-    def wait_for(self, name: str, status: str) -> dict:
-        """Wait until the listener has heard that something has a status."""
-        for _ in range(10 * MOST_S):
-            for change in self.changes():
-                if (change.get("name"), change.get("status")) == (name, status):
-                    return change
-            time.sleep(0.1)
-        raise AssertionError(f"{name} never was {status}: {self.changes()}")
-
     def process_of(self, at_least: int) -> int:
         """Wait until so many chunks are computed, and return the process that computes the first of them."""
         for _ in range(10 * HANG_S):

@@ -100,8 +100,12 @@ class Outlook:
 
     def _disk(self) -> list[str]:
         whole = f"disk: the whole circuit about {bytes_said(sum(self.files.values()))}"
-        run = f"this run writes {bytes_said(self.disk.writes)}, and {bytes_said(self.disk.passes)} more while it runs"
-        return wrap(f"{whole}; {run}; {bytes_said(self.disk.free)} are free", WIDTH, subsequent_indent="  ")
+        run = f"; this run writes {bytes_said(self.disk.writes)}, and {bytes_said(self.disk.passes)} more while it runs"
+        return wrap(
+            f"{whole}{run if self.running else ''}; {bytes_said(self.disk.free)} are free",
+            WIDTH,
+            subsequent_indent="  ",
+        )
 
     def _why_all(self) -> str:
         if self.edits is not None:

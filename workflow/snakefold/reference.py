@@ -7,7 +7,7 @@ from snakefold import components
 from snakefold.circuit import Circuit
 from snakefold.config.nodes import Node
 
-_HEAD = """# Configuration
+_HEAD = """# Reference of every key
 
 `config.yaml` has the workflow's own keys, each with a comment. `circuits/` has circuit descriptions. This page lists
 every key of a description; it is written by `snakefold schema --markdown` from the declarations of the components.
