@@ -21,6 +21,8 @@ def main(
     expected_rates: str,
     output: str,
     verdicts: str,
+    authors: list[str],
+    license: str,
 ) -> None:
     """Write the report, and the metadata into the results folder."""
     from snakefold.cost import of_benchmarks, of_slurm
@@ -32,15 +34,16 @@ def main(
     rates = json.loads(expected_rates)
     costs = of_slurm(results) or of_benchmarks(results, failures(results))
     write_report(results, cell_types, edge_sets, simulations, output, builds, costs, rates, about(), verdicts)
-    write_crate(results, cell_types, edge_sets, simulations, builds)
+    write_crate(results, cell_types, edge_sets, simulations, builds, authors, license)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", required=True)
-    for name in ("builds", "cell-types", "edge-sets", "simulations"):
+    for name in ("builds", "cell-types", "edge-sets", "simulations", "authors"):
         parser.add_argument(f"--{name}", nargs="*", default=[])
     parser.add_argument("--expected-rates", default="{}")
+    parser.add_argument("--license", default="")
     parser.add_argument("--output", required=True)
     parser.add_argument("--verdicts", required=True)
     job.run(main, **vars(parser.parse_args()))

@@ -1,6 +1,7 @@
 """RO-Crate: ro-crate-py reads it, every file of it is there, and it says what made what."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,27 @@ def test_it_says_what_made_what(crate, finished):
     assert {"nodes/a.h5", "edges/ab.h5"} <= {entity.id for entity in simulated["object"]}
     assert {"simulations/s/spikes.h5", "simulations/s/voltage.h5"} <= {entity.id for entity in simulated["result"]}
     assert by_id["#build"]["object"].id == "parse.h5"
+
+
+def test_authors_and_licence_are_those_that_are_given(finished, tmp_path):
+    from rocrate.rocrate import ROCrate
+
+    folder = shutil.copytree(finished[0].folder, tmp_path / "own", ignore=shutil.ignore_patterns("ro-crate*"))
+    for file in ("report.html", "verdicts.json"):
+        (folder / file).write_text("")
+    doe = "https://orcid.org/0000-0002-1825-0097"
+    authors = [f"Jane Doe <{doe}>", "Ramón y Cajal"]
+    for given, wanted in (
+        ("CC-BY-4.0", "https://spdx.org/licenses/CC-BY-4.0"),
+        ("https://own.org/l", "https://own.org/l"),
+    ):
+        write_crate(folder, ["a"], [], [], [], authors, given)
+        root = ROCrate(folder).root_dataset
+        assert [(person.id, person["name"]) for person in root["author"]] == [
+            (doe, "Jane Doe"),
+            ("#Ram%C3%B3n%20y%20Cajal", "Ramón y Cajal"),
+        ]
+        assert (root["license"].id, root["license"]["name"]) == (wanted, given)
 
 
 def test_every_reference_is_to_something_described(finished, crate):

@@ -51,6 +51,8 @@ def test_all_wrong_keys_are_found_at_once_and_the_rest_has_defaults():
         "report": "warn",
         "progress": "auto",
         "disk": "fail",
+        "authors": [],
+        "license": "",
         "simulations": "all",
     }
 

@@ -25,6 +25,8 @@ rule report:
         edge_sets=list(PLAN.edge_sets()),
         simulations=list(PLAN.simulations),
         expected_rates=json.dumps(PLAN.expected_rates, sort_keys=True),
+        authors=config.get("authors", []),
+        license=config.get("license", ""),
     conda:
         f"{ENVS}/report.yaml"
     message:
@@ -32,7 +34,7 @@ rule report:
     shell:
         "snakefold_job report --results {params.results:q} --builds {input.builds:q}"
         " --cell-types {params.cell_types:q} --edge-sets {params.edge_sets:q} --simulations {params.simulations:q}"
-        " --expected-rates {params.expected_rates:q} --output {output.page:q} --verdicts {output.verdicts:q}"
+        " --expected-rates {params.expected_rates:q} --authors {params.authors:q} --license={params.license:q} --output {output.page:q} --verdicts {output.verdicts:q}"
         " > {log:q} 2>&1"
 
 

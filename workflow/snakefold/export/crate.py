@@ -7,8 +7,9 @@ Reference: Soiland-Reyes et al. (2022), Data Science 5:97; Leo et al. (2024), PL
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import snakefold
 from snakefold import build, hdf5
@@ -36,7 +37,13 @@ Entity = dict[str, object]
 
 
 def write_crate(
-    results: str | Path, cell_types: list[str], edge_sets: list[str], simulations: list[str], builds: list[str]
+    results: str | Path,
+    cell_types: list[str],
+    edge_sets: list[str],
+    simulations: list[str],
+    builds: list[str],
+    authors: Sequence[str] = (),
+    license_: str = "",
 ) -> None:
     """Write the metadata of a circuit's results into their folder.
 
@@ -44,6 +51,8 @@ def write_crate(
     ----------
     cell_types, edge_sets, simulations : the names of those that are results
     builds : files of the build phase that belong to the circuit
+    authors : their names, each alone or followed by an address that is theirs, as "Jane Doe <https://orcid.org/...>"
+    license_ : an identifier of SPDX or an address; "" where it is not stated
 
     Raises
     ------
@@ -70,24 +79,19 @@ def write_crate(
         files += made
     outcome = [*circuit, *(file for file in files if str(file["@id"]).startswith("simulations/"))]
     actions.append(_action("#report", f"Report of {name}", snake, outcome, report))
+    persons, licence = [_person(author) for author in authors], _licence(license_)
     root = {
         "@id": "./",
         "@type": "Dataset",
         "name": name,
         "description": f"The brain circuit {name} in the SONATA format, and simulations of it with NEST",
         "datePublished": DATE,
-        "license": {"@id": "#license"},
+        "license": {"@id": licence["@id"]},
         "conformsTo": {"@id": _PROFILE},
         "hasPart": _ids(files),
         "mentions": _ids(actions),
         "mainEntity": {"@id": "circuit_config.json"},
-    }
-    licence = {
-        "@id": "#license",
-        "@type": "CreativeWork",
-        "name": "Not stated",
-        "description": f"Whoever owns the circuit says so. Results have no date, so that equal ones are equal: {DATE}.",
-    }
+    } | ({"author": _ids(persons)} if persons else {})
     profile = {"@id": _PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
     sonata = {"@id": _SONATA, "@type": "CreativeWork", "name": "SONATA"}
     itself = {
@@ -96,7 +100,7 @@ def write_crate(
         "conformsTo": {"@id": _VERSION},
         "about": {"@id": "./"},
     }
-    graph = [itself, root, licence, profile, sonata, *programs.values(), *actions, *files]
+    graph = [itself, root, licence, *persons, profile, sonata, *programs.values(), *actions, *files]
     crate = {"@context": f"{_VERSION}/context", "@graph": graph}
     hdf5.write_text(folder / NAME, json.dumps(crate, indent=2) + "\n")
 
@@ -135,6 +139,20 @@ def _simulated(folder: Path, simulation: str) -> tuple[Entity, list[Entity]]:
         files.append(_file(folder, str(where / file), what) | {"identifier": provenance["digest"]})
     version = str(provenance["nest"])
     return _software(f"#nest-{version}", "NEST", version) | {"url": "https://www.nest-simulator.org"}, files
+
+
+def _person(author: str) -> Entity:
+    name, _, address = author.partition("<")
+    name, address = name.strip(), address.rstrip("> ")
+    return {"@id": address or f"#{quote(name)}", "@type": "Person", "name": name}
+
+
+def _licence(given: str) -> Entity:
+    if given:
+        address = given if "://" in given else f"https://spdx.org/licenses/{given}"
+        return {"@id": address, "@type": "CreativeWork", "name": given, "description": f"The licence {given}"}
+    said = f"Whoever owns the circuit says so. Results have no date, so that equal ones are equal: {DATE}."
+    return {"@id": "#license", "@type": "CreativeWork", "name": "Not stated", "description": said}
 
 
 def _action(name: str, title: str, instrument: Entity, given: list[Entity], made: list[Entity]) -> Entity:
