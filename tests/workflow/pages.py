@@ -97,6 +97,6 @@ class Reader:
 
 def assert_shown(step: Step, printed: str) -> None:
     """Assert that a command has printed what its page says."""
-    shown = [re.escape(piece) for piece in " ".join(step.shown.split()).split("...")]
+    shown = [re.escape(piece.strip()) for piece in " ".join(step.shown.split()).split("...")]
     found = re.search(".*?".join(shown), " ".join(printed.split()))
     assert found, f"$ {step.command}\n{printed}\nis not what the page has:\n{step.shown}"
