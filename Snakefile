@@ -2,7 +2,7 @@
 # Every phase is a file in workflow/rules/; what to build is said in config/config.yaml or with --config.
 from snakemake.utils import min_version
 
-min_version("9.3")
+min_version("9.14")
 
 
 report: "workflow/report/workflow.rst"

@@ -24,13 +24,15 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         import sys
+        from inspect import signature
 
         from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
         of = self.common_settings
         stream = sys.stdout if of.stdout else sys.stderr
         self.plain = ColorizingTextHandler(nocolor=of.nocolor, stream=stream)
-        self.plain.addFilter(DefaultFilter(of.quiet, of.debug_dag, of.verbose, of.dryrun, of.printshellcmds))
+        heeded = signature(DefaultFilter).parameters  # not the same in all versions
+        self.plain.addFilter(DefaultFilter(**{name: getattr(of, name) for name in heeded}))
         self.plain.setFormatter(DefaultFormatter(of.quiet, of.show_failed_logs))
         self.watch = None
         type(self).chosen = self
