@@ -55,7 +55,7 @@ wheel: setup
 
 # The tests of the workflow come first: they are few and long. Jobs wait for each other, so three workers keep two cores busy.
 test: lint
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20 --durations-min 10
 
 # Its workers wait more than they compute.
 test-cluster: setup

@@ -204,10 +204,10 @@ def test_run_removes_what_is_no_longer_described(folder, results, tmp_path):
     shorter = shorter.replace(shorter[shorter.index("      inter_to_top:") : shorter.index("    devices:")], "")
     circuit = copy / "two_layers.yaml"
     circuit.write_text(shorter)
-    (copy / "results/two_layers/.plan/owner.json").unlink()
+    shutil.rmtree(copy / "results/two_layers/.plan")
     done = snakefold("run", str(circuit), "--cores", "2", cwd=copy)
     assert done.returncode == 1 and "whose they are" in done.stderr, "without the mark nothing is touched"
-    shutil.copy(results / ".plan/owner.json", copy / "results/two_layers/.plan/owner.json")
+    shutil.copytree(results / ".plan", copy / "results/two_layers/.plan")
     owner = json.loads((copy / "results/two_layers/.plan/owner.json").read_text())
     owner["absolute"] = str(circuit.resolve())
     (copy / "results/two_layers/.plan/owner.json").write_text(json.dumps(owner))
