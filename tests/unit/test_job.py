@@ -1,5 +1,7 @@
+import os
 import re
 import resource
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -36,6 +38,21 @@ def test_a_users_mistake_is_a_message_and_exit_code_1(capsys):
         job.run(fail)
     assert caught.value.code == 1
     assert capsys.readouterr().err == "error: f:1: no room\n"
+
+
+def test_a_job_that_fails_says_why_though_it_is_told_to_end_meanwhile(capsys):
+    class Mistake(UserError):
+        def __str__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return "no room"
+
+    def fail():
+        raise Mistake("")
+
+    with pytest.raises(SystemExit) as caught:
+        job.run(fail)
+    out, err = capsys.readouterr()
+    assert (caught.value.code, err) == (1, "error: no room\n") and out.startswith("cost: ")
 
 
 def test_a_job_may_open_as_many_files_as_it_is_allowed_to():

@@ -25,7 +25,10 @@ def run(main: Callable[..., None], **arguments: object) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     code = 0
     try:
-        main(**arguments)
+        try:
+            main(**arguments)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends, and says why, whoever else tells it to
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
@@ -40,6 +43,7 @@ def run(main: Callable[..., None], **arguments: object) -> None:
         code = 1
     finally:
         print(_cost(), flush=True)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if code:
         if launcher.n_ranks() > 1:
             from snakefold.fanout.ranks import abort
