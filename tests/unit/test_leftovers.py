@@ -153,6 +153,7 @@ def test_a_killed_run_without_jobs_is_crossed_out(slurm, results, dead):
 def test_why_jobs_wait_is_asked_for_of_runs_that_submit_jobs(slurm, dead):
     (slurm / "queue").write_text(f"7 {dead.name}\n8 another\n")
     assert leftovers.waiting(dead) == {"7": "Resources"}
+    (slurm / "squeue").write_text("#!/bin/sh\nexit 1\n")
     assert leftovers.waiting(replace(dead, name="")) == {}
 
 

@@ -20,14 +20,8 @@ from snakefold.progress.jobs import ABORTED, FAILED, OPEN, Job, Run
 FILE = ".plan/run.jsonl"
 VERSION = 1
 HEARTBEAT_S = 10.0
-_AS_IS = {
-    "status",
-    "since",
-    "asked",
-    "began",
-    "seconds",
-    "external",
-}  # not in the first line: they follow from the others
+# Not in the first line: they follow from the others.
+_AS_IS = {"status", "since", "asked", "began", "seconds", "external"}
 
 
 class Record:
